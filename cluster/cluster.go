@@ -1,0 +1,76 @@
+// Package cluster is the user's cluster file: its types, defaults, strict parsing and
+// validation. All errors of a file are reported at once, each with file:line:column,
+// the field's path, what was expected and what to do.
+//
+// It knows nothing of machines, rules or addresses beyond the file's own fields;
+// package plan does.
+package cluster
+
+// APIVersion and Kind are what a cluster file starts with.
+const (
+	APIVersion = "craton.dev/v1alpha1"
+	Kind       = "Cluster"
+)
+
+// Cluster is a parsed cluster file with defaults filled in. Prefixes are kept as
+// text that validation has accepted.
+type Cluster struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Name is a DNS label; the API is <name>-k8s.<subdomain>.
+	Name      string `json:"name"`
+	Subdomain string `json:"subdomain"`
+	// UserNetwork is the CIDR that users' kubectl, browsers and ssh come from.
+	UserNetwork    string `json:"userNetwork"`
+	MachineNetwork string `json:"machineNetwork"`
+	PodNetwork     string `json:"podNetwork"`
+	ServiceNetwork string `json:"serviceNetwork"`
+	APIPort        int    `json:"apiPort"`
+	Masters        int    `json:"masters"` // 1, 3 or 5
+	Workers        int    `json:"workers"`
+	Infra          int    `json:"infra"`
+	// SchedulableMasters makes masters carry the node label as well; it defaults to
+	// true exactly where there are no workers.
+	SchedulableMasters bool   `json:"schedulableMasters"`
+	Profile            string `json:"profile"`      // document | minimal
+	Platform           string `json:"platform"`     // local
+	LoadBalancer       bool   `json:"loadBalancer"` // default true
+	Etcd               string `json:"etcd"`         // internal | external | selfHosted
+	// ExternalEtcd is required exactly when Etcd is external.
+	ExternalEtcd *ExternalEtcd `json:"externalEtcd,omitempty"`
+	Ingress      string        `json:"ingress"`   // nodePort | hostPort
+	FirstBoot    string        `json:"firstBoot"` // ignition | cloud-init
+	// Registries narrows the egress to registries to these CIDRs; empty means any address.
+	Registries []string `json:"registries,omitempty"`
+	// Resolvers are the DNS servers that machines use; the embedded platform has its own.
+	Resolvers []string `json:"resolvers,omitempty"`
+	// TimeServers are the NTP servers' addresses, where machines keep their own clock.
+	TimeServers []string `json:"timeServers,omitempty"`
+	// SSHKeys are authorized_keys lines for the user core on masters.
+	SSHKeys  []string `json:"sshKeys,omitempty"`
+	Options  Options  `json:"options"`
+	Versions Versions `json:"versions"`
+}
+
+// ExternalEtcd is an etcd cluster that the user already has.
+type ExternalEtcd struct {
+	Endpoints []string `json:"endpoints"` // https://ADDRESS:PORT
+	CAFile    string   `json:"caFile"`
+	CertFile  string   `json:"certFile"`
+	KeyFile   string   `json:"keyFile"`
+}
+
+// Options turn on what the document's MAY clauses are for, and optional components.
+type Options struct {
+	NodePortRange  bool `json:"nodePortRange"`  // open 30000-32767 on masters too
+	ReadOnlyPort   bool `json:"readOnlyPort"`   // kubelet's 10255
+	EtcdClientPort bool `json:"etcdClientPort"` // 2379 on masters for other masters (on by itself with several masters)
+	InfraTaint     bool `json:"infraTaint"`     // keep user workloads off infra machines
+	NodeExporter   bool `json:"nodeExporter"`
+	CAdvisor       bool `json:"cAdvisor"`
+}
+
+// Versions pins components; "" means the version built into this craton.
+type Versions struct {
+	Kubernetes string `json:"kubernetes,omitempty"`
+}
