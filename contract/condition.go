@@ -27,3 +27,9 @@ const (
 	IfOwnClock        Condition = "machines keep their own clock"
 	IfRegistriesApart Condition = "the API is not within the egress to registries"
 )
+
+// Conditions of components only.
+const (
+	IfOwnEtcd Condition = "not using external etcd"
+	IfConsole Condition = "running the console"
+)

@@ -19,6 +19,9 @@ const (
 	Worker  Role = "worker"
 )
 
+// Roles are all roles, in the contract's order.
+func Roles() []Role { return []Role{Cluster, Master, Infra, Worker} }
+
 // Kind is the section of the document that a clause stands in.
 type Kind string
 
@@ -42,6 +45,9 @@ const (
 	May    Level = "MAY"
 )
 
+// Levels are all levels, the most binding first.
+func Levels() []Level { return []Level{Must, Should, May} }
+
 // Origin tells whether a clause stands in the document or was derived from what a
 // running cluster needs.
 type Origin string
@@ -51,6 +57,9 @@ const (
 	Document Origin = "document"
 	Derived  Origin = "derived"
 )
+
+// Origins are all origins.
+func Origins() []Origin { return []Origin{Document, Derived} }
 
 // Protocol is a transport protocol, or Any.
 type Protocol string
@@ -83,6 +92,9 @@ const (
 // 1-65535, "all".
 type PortRange struct{ First, Last uint16 }
 
+// CountOrMore at the end of Counts means "or more": {0, CountOrMore} is any number.
+const CountOrMore = -1
+
 // Condition is what must hold of a cluster for a clause to apply. Its value is the
 // phrase that follows "if" in the clause's statement; "" means always. Package plan
 // decides each condition for a given cluster.
@@ -114,8 +126,9 @@ type Clause struct {
 	Counts []int `json:"counts,omitempty"`
 	// Names is set for dns clauses: patterns with <cluster-name> and <subdomain>.
 	Names []string `json:"names,omitempty"`
-	// Inferred lists the fields ("protocols", "peers") that the document's line leaves
-	// open and that were filled with the narrowest value that serves the purpose.
+	// Inferred lists the fields ("protocols", "peers", "level", ...) that the document's
+	// line leaves open and that were filled with the narrowest value that serves the
+	// purpose.
 	Inferred []string `json:"inferred,omitempty"`
 	// Reason says, for a derived clause, why it is needed and what breaks without it.
 	Reason string `json:"reason"`

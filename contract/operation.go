@@ -1,0 +1,155 @@
+package contract
+
+// Operation is something that a cluster does and that stops where a clause it needs is
+// shut.
+type Operation struct {
+	ID string `json:"id"`
+	// Sentence tells a user what the cluster does.
+	Sentence string `json:"sentence"`
+	// Clauses are the ids of the clauses that the operation needs, where they apply.
+	Clauses []string `json:"clauses"`
+	// Components are the names of the components that take part.
+	Components []string `json:"components"`
+}
+
+// Operations returns every operation. The caller owns what it gets.
+func Operations() []Operation {
+	return []Operation{
+		{
+			ID: "use-api", Sentence: "a user reaches the API",
+			Clauses:    []string{"cluster.dns.api", "master.ingress.api-load-balancer", "master.ingress.api-users"},
+			Components: []string{"kube-apiserver", "load-balancer"},
+		},
+		{
+			// The kubelet's way to the API is the egress to registries, unless the API is
+			// apart from it.
+			ID: "join", Sentence: "a machine joins and stays ready",
+			Clauses: []string{
+				"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer",
+				"master.egress.images", "infra.egress.images", "worker.egress.images",
+				"master.egress.api", "infra.egress.api", "worker.egress.api",
+				"master.egress.dns", "infra.egress.dns", "worker.egress.dns",
+				"master.machine.kubelet", "master.machine.node", "infra.machine.kubelet", "infra.machine.label", "infra.machine.taint",
+				"worker.machine.kubelet", "worker.machine.kubelet-only",
+			},
+			Components: []string{"kubelet", "kube-apiserver", "craton-operator", "load-balancer"},
+		},
+		{
+			ID: "pod-uses-api", Sentence: "a pod reaches the API through the kubernetes service",
+			Clauses: []string{
+				"master.ingress.api",
+				"master.egress.images", "infra.egress.images", "worker.egress.images",
+				"master.egress.api", "infra.egress.api", "worker.egress.api",
+			},
+			Components: []string{"kube-apiserver", "kube-proxy"},
+		},
+		{
+			ID: "pull-image", Sentence: "a machine pulls an image",
+			Clauses: []string{
+				"master.egress.images", "infra.egress.images", "worker.egress.images",
+				"master.egress.dns", "infra.egress.dns", "worker.egress.dns",
+			},
+			Components: []string{"containerd", "kubelet"},
+		},
+		{
+			ID: "exec", Sentence: "logs, exec, port-forward and proxy reach a pod",
+			Clauses: []string{
+				"master.ingress.kubelet", "infra.ingress.kubelet", "worker.ingress.kubelet", "master.egress.kubelet",
+			},
+			Components: []string{"kube-apiserver", "kubelet"},
+		},
+		{
+			ID: "pod-to-pod", Sentence: "a pod reaches a pod on another machine",
+			Clauses: []string{
+				"master.ingress.vxlan", "infra.ingress.vxlan", "worker.ingress.vxlan",
+				"master.ingress.vxlan-infra", "worker.ingress.vxlan-infra",
+				"master.egress.vxlan", "infra.egress.vxlan", "worker.egress.vxlan",
+			},
+			Components: []string{"flannel"},
+		},
+		{
+			ID: "call-webhook", Sentence: "the API server calls a webhook or an aggregated API in a pod",
+			Clauses: []string{
+				"master.egress.vxlan", "master.ingress.vxlan", "infra.ingress.vxlan", "worker.ingress.vxlan",
+			},
+			Components: []string{"kube-apiserver", "flannel"},
+		},
+		{
+			ID: "resolve-service", Sentence: "a pod resolves a service's name on another machine",
+			Clauses: []string{
+				"master.ingress.vxlan", "infra.ingress.vxlan", "worker.ingress.vxlan",
+				"master.ingress.vxlan-infra", "worker.ingress.vxlan-infra",
+				"master.egress.vxlan", "infra.egress.vxlan", "worker.egress.vxlan",
+			},
+			Components: []string{"coredns", "flannel", "kube-proxy"},
+		},
+		{
+			ID: "resolve-name", Sentence: "a machine or pod resolves a name outside the cluster",
+			Clauses:    []string{"master.egress.dns", "infra.egress.dns", "worker.egress.dns"},
+			Components: []string{"coredns"},
+		},
+		{
+			ID: "node-port", Sentence: "a user reaches a service on a node port",
+			Clauses: []string{
+				"worker.ingress.node-ports", "master.ingress.node-ports", "master.ingress.node-ports-as-node",
+			},
+			Components: []string{"kube-proxy"},
+		},
+		{
+			ID: "use-console", Sentence: "a user reaches the console and logs in",
+			Clauses: []string{
+				"cluster.dns.console", "master.ingress.tectonic", "worker.ingress.host-ports", "infra.ingress.console",
+				"infra.count.no-load-balancer", "infra.count.machines",
+			},
+			Components: []string{"ingress", "console", "dex"},
+		},
+		{
+			ID: "store", Sentence: "the API server reads and writes its store",
+			Clauses: []string{
+				"master.egress.external-etcd",
+				"master.ingress.etcd-client", "master.egress.etcd-client",
+				"master.ingress.etcd-pods", "master.egress.etcd-pods", "worker.ingress.etcd-pods",
+			},
+			Components: []string{"kube-apiserver", "etcd"},
+		},
+		{
+			ID: "replicate", Sentence: "etcd replicates between machines",
+			Clauses: []string{
+				"master.count.machines", "master.ingress.etcd-peer", "master.egress.etcd-peer",
+				"master.ingress.etcd-pods", "master.egress.etcd-pods", "worker.ingress.etcd-pods", "worker.egress.etcd-pods",
+			},
+			Components: []string{"etcd"},
+		},
+		{
+			ID: "seed-etcd", Sentence: "self-hosted etcd takes over from its temporary seed",
+			Clauses:    []string{"master.ingress.etcd-seed", "master.egress.etcd-seed"},
+			Components: []string{"etcd", "kube-apiserver"},
+		},
+		{
+			ID: "ssh", Sentence: "an administrator logs in to a master",
+			Clauses: []string{"master.ingress.ssh"}, Components: []string{"sshd"},
+		},
+		{
+			ID: "kubelet-status", Sentence: "anybody reads a master's kubelet status and health",
+			Clauses: []string{"master.ingress.kubelet-read-only"}, Components: []string{"kubelet"},
+		},
+		{
+			ID: "machine-metrics", Sentence: "Prometheus reads the metrics of machines",
+			Clauses: []string{
+				"master.ingress.node-exporter", "worker.ingress.node-exporter",
+				"master.egress.node-exporter", "worker.egress.node-exporter",
+			},
+			Components: []string{"node-exporter"},
+		},
+		{
+			ID: "container-metrics", Sentence: "a collector on a master reads the metrics of workers' containers",
+			Clauses:    []string{"worker.ingress.cadvisor", "master.egress.cadvisor"},
+			Components: []string{"cadvisor"},
+		},
+		{
+			ID: "keep-time", Sentence: "machines keep the right time",
+			Clauses:    []string{"master.egress.ntp", "infra.egress.ntp", "worker.egress.ntp"},
+			Components: []string{"clock"},
+		},
+	}
+}
