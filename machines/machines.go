@@ -18,9 +18,12 @@ type Platform interface {
 	// names, registry, load balancer) what the plan says, whatever they were before.
 	// It is idempotent and applies changes to what runs.
 	Prepare(ctx context.Context, p *plan.Plan) error
+	// Trust is the PEM of the authority that signs the platform's registries, for the
+	// machines' first-boot configuration. It is empty where machines trust them already.
+	Trust(ctx context.Context) ([]byte, error)
 	// Start makes the machine where there is none, with its first-boot configuration
 	// (Ignition or cloud-init, as the plan's file says), and boots it where it is off.
-	Start(ctx context.Context, name string, firstBoot []byte) error
+	Start(ctx context.Context, machine plan.Machine, firstBoot []byte) error
 	// PowerOff stops a machine at once, as pulling its plug does; its disk stays.
 	PowerOff(ctx context.Context, name string) error
 	// Remove powers a machine off and deletes its disk.

@@ -19,7 +19,8 @@ type Plan struct {
 	// Cluster is the cluster's name.
 	Cluster string `json:"cluster"`
 	Profile string `json:"profile"`
-	// Machines are sorted by role (master, infra, worker), then number.
+	// Machines are sorted by role (master, infra, worker), then number; that is by
+	// address as well.
 	Machines []Machine `json:"machines"`
 	// Rules are sorted by role, direction, protocol, first port, then peers.
 	Rules []Rule `json:"rules"`
@@ -101,4 +102,7 @@ type Network struct {
 	LoadBalancer netip.Addr `json:"loadBalancer,omitzero"`
 	// Resolvers are the DNS servers that machines use.
 	Resolvers []netip.Addr `json:"resolvers"`
+	// Registry is the address of the platform's own registry; the zero Addr where the
+	// platform has none and images come from the registries of the world.
+	Registry netip.Addr `json:"registry,omitzero"`
 }

@@ -1,0 +1,82 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"gopkg.in/yaml.v3"
+)
+
+// KubernetesVersions are the versions that this craton ships, the default first.
+var KubernetesVersions = []string{"v1.37.2"}
+
+// largest is the size in bytes above which a file is not looked at. The largest honest
+// cluster file has a few kilobytes.
+const largest = 256 << 10
+
+// Load reads and parses a cluster file. The error is Errors where the file's content is at
+// fault, and otherwise one that errors.Is can compare with those of package fs.
+func Load(path string) (*Cluster, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cluster file: %w; craton init writes one", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cluster file: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, largest+1))
+	if err != nil {
+		return nil, fmt.Errorf("cluster file: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Default is the cluster that a file with nothing but this name describes. The name is not
+// checked.
+func Default(name string) *Cluster {
+	c := &Cluster{Name: name}
+	setDefaults(c, fields())
+	c.SchedulableMasters = c.Workers == 0
+	return c
+}
+
+// Parse reads a cluster file, fills in the defaults and validates it. name is the file's
+// name in errors. The error is always Errors: all faults of the file, in its order.
+func Parse(name string, data []byte) (*Cluster, error) {
+	r := &reader{file: name, cluster: Default(""), seen: map[string]*yaml.Node{}, bad: map[string]bool{}}
+	if root := r.document(data); root != nil {
+		r.mapping(root, "", fields())
+		if r.seen["schedulableMasters"] == nil {
+			r.cluster.SchedulableMasters = r.cluster.Workers == 0
+		}
+		r.relations()
+	}
+	if len(r.errors) > 0 {
+		r.errors.sort()
+		return nil, r.errors
+	}
+	return r.cluster, nil
+}
+
+func setDefaults(c *Cluster, all []field) {
+	for _, f := range all {
+		if f.kind == section {
+			setDefaults(c, f.fields)
+		}
+		if f.standard == nil {
+			continue
+		}
+		switch to := f.at(c).(type) {
+		case *string:
+			*to = f.standard.(string)
+		case *int:
+			*to = f.standard.(int)
+		case *bool:
+			*to = f.standard.(bool)
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Reference is the Markdown page that describes every field, for docs/cluster-file.md.
+func Reference() []byte {
+	var b strings.Builder
+	b.WriteString(`<!-- Made by cluster.Reference from the table in cluster/fields.go. Do not edit. -->
+
+# The cluster file
+
+A YAML file describes one cluster. Its name is all that it needs:
+
+` + "```yaml\nname: demo\n```" + `
+
+` + "`craton init`" + ` writes a file with every field and its default in comments; ` + "`craton schema`" + ` prints a
+JSON Schema for editors. Parsing is strict: unknown fields, fields given twice, wrong types, anchors,
+aliases, merge keys, tags and a second document are refused, and all faults of a file are shown at
+once, each with file, line, column and field.
+
+## Fields
+
+`)
+	all := fields()
+	table(&b, all)
+	for _, f := range all {
+		if f.kind == section {
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", f.name, cell(f.doc))
+			table(&b, f.fields)
+		}
+	}
+	b.WriteString("\n## Everything, with defaults\n\nWhat `name: demo` stands for:\n\n```yaml\n")
+	b.Write(Default("demo").Canonical())
+	b.WriteString("```\n")
+	return []byte(b.String())
+}
+
+func table(b *strings.Builder, all []field) {
+	b.WriteString("| field | type | default | accepted | meaning |\n|---|---|---|---|---|\n")
+	for _, f := range all {
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", f.name, f.kind, f.defaultCell(), cell(f.accepted()), cell(f.doc))
+	}
+}
+
+func (f *field) defaultCell() string {
+	switch {
+	case f.required:
+		return "required"
+	case f.standard != nil:
+		return fmt.Sprintf("`%v`", f.standard)
+	}
+	return cell(f.otherwise)
+}
+
+// cell makes text safe in a Markdown table: <name> would be read as HTML.
+func cell(s string) string {
+	return strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;").Replace(s)
+}

@@ -1,0 +1,162 @@
+package cluster
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// relations checks what fields mean together. A relation with a field that is already
+// known to be wrong is left out.
+func (r *reader) relations() {
+	r.names()
+	r.capacity()
+	r.overlaps()
+	r.etcd()
+	c := r.cluster
+	if r.fine("infra", "loadBalancer") && c.Infra == 0 && !c.LoadBalancer {
+		r.relate(r.place("infra", "loadBalancer"), r.given("infra", "loadBalancer"),
+			"there is neither a load balancer nor an infra machine, so nothing lets users in",
+			"set infra to 1 or more, or loadBalancer to true")
+	}
+	if r.fine("schedulableMasters", "workers") && c.Workers == 0 && !c.SchedulableMasters {
+		r.relate(r.place("schedulableMasters", "workers"), "schedulableMasters",
+			"no machine would run applications: there are no workers and masters are not schedulable",
+			"leave schedulableMasters out, or set workers to 1 or more")
+	}
+}
+
+// names checks the names that are made from the cluster's name.
+func (r *reader) names() {
+	c := r.cluster
+	if !r.fine("name") {
+		return
+	}
+	for _, role := range []struct {
+		name, field string
+		count       int
+	}{{"master", "masters", c.Masters}, {"infra", "infra", c.Infra}, {"worker", "workers", c.Workers}} {
+		if !r.fine(role.field) || role.count == 0 {
+			continue
+		}
+		if name := MachineName(c.Name, role.name, role.count); len(name) > 63 {
+			r.relate(r.place("name"), "name", fmt.Sprintf("the machine %s would have a name of %d characters, at most 63 fit a DNS label", name, len(name)),
+				fmt.Sprintf("shorten the cluster's name by %d", len(name)-63))
+			return
+		}
+	}
+	if api := c.Name + "-k8s." + c.Subdomain; r.fine("subdomain") && len(api) > 253 {
+		r.relate(r.place("subdomain", "name"), "subdomain", fmt.Sprintf("the API's name would have %d characters, a DNS name at most 253", len(api)), "use a shorter subdomain")
+	}
+}
+
+// capacity checks that the networks have room for the machines.
+func (r *reader) capacity() {
+	c := r.cluster
+	if r.fine("machineNetwork") {
+		network := netip.MustParsePrefix(c.MachineNetwork)
+		for _, role := range []struct {
+			field       string
+			count       int
+			first, last int
+		}{{"infra", c.Infra, FirstInfra, LastInfra}, {"workers", c.Workers, FirstWorker, 1 << 32}} {
+			if have := room(network, role.first, role.last); r.fine(role.field) && role.count > have {
+				r.relate(r.place(role.field, "machineNetwork"), r.given(role.field, "machineNetwork"),
+					fmt.Sprintf("%d %s are more than machineNetwork %s has addresses for, which is %d (they begin %d after its base)", role.count, role.field, network, have, role.first),
+					fmt.Sprintf("use fewer, or a machineNetwork of /%d or larger", bitsFor(role.first+role.count-1)))
+			}
+		}
+	}
+	if !r.fine("podNetwork", "masters", "infra", "workers") {
+		return
+	}
+	network := netip.MustParsePrefix(c.PodNetwork)
+	machines := c.Masters + c.Infra + c.Workers
+	if have := 1 << (PodPrefixBits - network.Bits()); machines > have {
+		hint := "use fewer machines"
+		if bits := podBitsFor(machines); bits >= 8 {
+			hint += fmt.Sprintf(", or a podNetwork of /%d or larger", bits)
+		}
+		r.relate(r.place("podNetwork", "workers", "infra", "masters"), r.given("podNetwork", "workers", "infra", "masters"),
+			fmt.Sprintf("podNetwork %s has a /%d for %d machines, and there are %d", network, PodPrefixBits, have, machines), hint)
+	}
+}
+
+// overlaps checks each pair of networks.
+func (r *reader) overlaps() {
+	c := r.cluster
+	networks := []struct{ field, prefix string }{
+		{"userNetwork", c.UserNetwork}, {"machineNetwork", c.MachineNetwork},
+		{"podNetwork", c.PodNetwork}, {"serviceNetwork", c.ServiceNetwork},
+	}
+	networks = slices.DeleteFunc(networks, func(n struct{ field, prefix string }) bool { return !r.fine(n.field) })
+	for i, a := range networks {
+		for _, b := range networks[i+1:] {
+			if i > 1 || !netip.MustParsePrefix(a.prefix).Overlaps(netip.MustParsePrefix(b.prefix)) {
+				continue
+			}
+			// The fault stands where the later of the two is written.
+			at, other := b, a
+			if r.seen[b.field] == nil || r.seen[a.field] != nil && before(r.seen[b.field], r.seen[a.field]) {
+				at, other = a, b
+			}
+			where := "the default"
+			if n := r.seen[other.field]; n != nil {
+				where = fmt.Sprintf("line %d", n.Line)
+			}
+			r.relate(r.seen[at.field], at.field,
+				fmt.Sprintf("%s overlaps %s %s (%s)", at.prefix, other.field, other.prefix, where),
+				"give each network addresses of its own")
+		}
+	}
+}
+
+// etcd checks that externalEtcd is there exactly where it is meant.
+func (r *reader) etcd() {
+	c := r.cluster
+	if !r.fine("etcd") {
+		return
+	}
+	section := r.seen["externalEtcd"]
+	switch {
+	case c.Etcd == "external" && section == nil:
+		r.relate(r.seen["etcd"], "externalEtcd", "is missing, and etcd is external",
+			"add externalEtcd with "+strings.Join(names(externalEtcdFields()), ", "))
+	case c.Etcd != "external" && section != nil:
+		r.relate(section, "externalEtcd", fmt.Sprintf("is given, but etcd is %s", c.Etcd), "set etcd: external, or leave externalEtcd out")
+	}
+}
+
+// fine says that none of the fields is known to be wrong.
+func (r *reader) fine(paths ...string) bool {
+	return !slices.ContainsFunc(paths, func(p string) bool { return r.bad[p] })
+}
+
+// relate reports a fault of a relation. It leaves the fields usable for other relations:
+// a network can be both too small and in another's way.
+func (r *reader) relate(at *yaml.Node, path, message, hint string) {
+	r.failAt(at.Line, at.Column, path, message, hint)
+}
+
+// given is the first of the fields that the file gives, where a fault is shown: the
+// defaults get along, so one of them is.
+func (r *reader) given(paths ...string) string {
+	for _, p := range paths {
+		if r.seen[p] != nil {
+			return p
+		}
+	}
+	return paths[0]
+}
+
+// place is the node of the field that given names.
+func (r *reader) place(paths ...string) *yaml.Node {
+	return r.seen[r.given(paths...)]
+}
+
+func before(a, b *yaml.Node) bool {
+	return a.Line < b.Line || a.Line == b.Line && a.Column < b.Column
+}

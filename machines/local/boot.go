@@ -1,0 +1,82 @@
+package local
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+//go:embed init.sh
+var initScript []byte
+
+// BootCommand is the name of the hidden command that becomes a machine (see Boot).
+const BootCommand = "local-machine"
+
+// bootSpec is what a machine's process is told, on its standard input.
+type bootSpec struct {
+	Machine string `json:"machine"`
+	// Dir is the machine's folder: upper, work, root, containerd.
+	Dir       string   `json:"dir"`
+	Layers    []string `json:"layers"`
+	Cgroup    string   `json:"cgroup"`
+	Namespace string   `json:"namespace"`
+}
+
+// Boot turns this process into the machine that the specification on r describes. It has
+// to run in a mount namespace of its own: the machine's root file system is mounted there
+// and nowhere else, so that it is gone when the machine is.
+//
+// It returns only where it failed.
+func Boot(r io.Reader) error {
+	var s bootSpec
+	if err := json.NewDecoder(r).Decode(&s); err != nil {
+		return fmt.Errorf("read the machine's specification: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("keep the machine's mounts to itself: %w", err)
+	}
+	if err := joinCgroups(s.Cgroup); err != nil {
+		return err
+	}
+	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+		return fmt.Errorf("make a cgroup namespace: %w", err)
+	}
+	root := filepath.Join(s.Dir, "root")
+	// index=off,metacopy=off: the lower layers are shared by machines that run at the same time.
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,index=off,metacopy=off",
+		strings.Join(s.Layers, ":"), filepath.Join(s.Dir, "upper"), filepath.Join(s.Dir, "work"))
+	if err := unix.Mount("overlay", root, "overlay", 0, options); err != nil {
+		return fmt.Errorf("mount the root file system of %s (%s): %w", s.Machine, options, err)
+	}
+	program, err := exec.LookPath("systemd-nspawn")
+	if err != nil {
+		return fmt.Errorf("%w; install the package systemd-container", err)
+	}
+	args := []string{
+		"systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
+		"--machine=" + s.Machine, "--hostname=" + s.Machine,
+		"--directory=" + root,
+		"--network-namespace-path=" + filepath.Join(netnsDir, s.Namespace),
+		"--capability=all", "--system-call-filter=@keyring bpf",
+		"--bind=/dev/kmsg",
+		// Overlay file systems cannot be stacked on the machine's own.
+		"--bind=" + filepath.Join(s.Dir, "containerd") + ":/var/lib/containerd",
+		"--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe",
+		"--kill-signal=SIGRTMIN+3",
+		"/usr/lib/craton/init",
+	}
+	env := append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=1")
+	if _, v2, err := hierarchies(); err == nil && v2 {
+		env = append(env, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
+	} else {
+		env = append(env, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=0")
+	}
+	return fmt.Errorf("run %s: %w", program, unix.Exec(program, args, env))
+}

@@ -1,0 +1,39 @@
+#!/bin/sh
+# The machine's first process: what an initramfs does on a machine of metal. It applies
+# the first-boot configuration once, then becomes systemd.
+set -eu
+
+say() { echo "craton: $*"; }
+
+# Kernel settings that a kubelet writes are the host's, not the machine's. The machine
+# gets files of its own in their place, so that nothing outside it changes.
+mkdir -p /run/craton/sys
+for s in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
+	f=/run/craton/sys/$(echo $s | tr / _)
+	cat /proc/sys/$s >$f 2>/dev/null || continue
+	mount --bind $f /proc/sys/$s
+done
+
+# On cgroup v1 the hierarchies come read-only; this machine's part of them is its own.
+for c in /sys/fs/cgroup /sys/fs/cgroup/*; do
+	mountpoint -q $c && mount -o remount,rw,bind $c || true
+done
+
+config=/usr/lib/craton/first-boot/config.ign
+if [ -e $config ]; then
+	say "applying the Ignition configuration"
+	: >/etc/machine-id # systemd presets units where it is empty
+	mkdir -p /run/ignition
+	for stage in fetch-offline fetch kargs disks mount files; do
+		IGNITION_CONFIG_FILE=$config /usr/lib/craton/ignition --platform=file --root=/ \
+			--config-cache=/run/ignition/config.json --stage=$stage >>/var/log/ignition.log 2>&1 || {
+			tail -n 5 /var/log/ignition.log
+			say "Ignition's stage $stage failed: the machine does not boot; see /var/log/ignition.log on it"
+			exit 1
+		}
+	done
+	rm $config /run/ignition/config.json
+fi
+
+say "starting systemd"
+exec /lib/systemd/systemd "$@"

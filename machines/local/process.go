@@ -1,0 +1,182 @@
+package local
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// process is something that runs in the background and outlives the craton that started
+// it. It is known by a file with its process id and start time, so that an id that the
+// kernel gave to somebody else later is never taken for it.
+type process struct {
+	name string
+	file string // pid file
+	log  string
+}
+
+const processMachine = "machine-"
+
+func (p *Platform) process(name string) process {
+	return process{name: name, file: p.path("run", name+".pid"), log: p.path("log", name+".log")}
+}
+
+// start runs argv in the background, in the network namespace of that name ("" is the
+// host's), and records it. prepare may change how it is started.
+func (p *Platform) start(name, namespace string, argv []string, prepare func(*exec.Cmd)) error {
+	proc := p.process(name)
+	for _, f := range []string{proc.file, proc.log} {
+		if err := os.MkdirAll(filepath.Dir(f), 0o700); err != nil {
+			return err
+		}
+	}
+	log, err := os.OpenFile(proc.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if prepare != nil {
+		prepare(cmd)
+	}
+	begin := cmd.Start
+	if namespace != "" {
+		ns, err := netns.GetFromName(p.namespace(namespace))
+		if err != nil {
+			return fmt.Errorf("network namespace %s: %w", p.namespace(namespace), err)
+		}
+		defer ns.Close()
+		begin = func() error { return within(ns, cmd.Start) }
+	}
+	if err := begin(); err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	pid := cmd.Process.Pid
+	go cmd.Wait() // so that it does not stay a zombie while this craton runs
+	born, err := startTime(pid)
+	if err != nil {
+		return fmt.Errorf("%s ended at once: %s", name, tailFile(proc.log, 400))
+	}
+	return writeFile(proc.file, []byte(fmt.Sprintf("%d %d\n", pid, born)), 0o600)
+}
+
+// pid is the process's id, or 0 where it does not run.
+func (pr process) pid() int {
+	b, err := os.ReadFile(pr.file)
+	if err != nil {
+		return 0
+	}
+	var pid int
+	var born uint64
+	if _, err := fmt.Sscan(string(b), &pid, &born); err != nil {
+		return 0
+	}
+	if now, err := startTime(pid); err != nil || now != born {
+		return 0
+	}
+	return pid
+}
+
+func (pr process) alive() bool { return pr.pid() != 0 }
+
+// stop ends the process and its children: politely, and after grace with SIGKILL.
+func (pr process) stop(grace time.Duration) error {
+	pid := pr.pid()
+	if pid != 0 && grace > 0 {
+		unix.Kill(pid, unix.SIGTERM)
+		for end := time.Now().Add(grace); time.Now().Before(end) && pr.alive(); {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	if pid = pr.pid(); pid != 0 {
+		unix.Kill(-pid, unix.SIGKILL) // its group: it was started as a session leader
+		unix.Kill(pid, unix.SIGKILL)
+		for end := time.Now().Add(10 * time.Second); pr.alive(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				return fmt.Errorf("process %d (%s) does not end after SIGKILL", pid, pr.name)
+			}
+		}
+	}
+	if err := os.Remove(pr.file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// startTime is when a process began, in the kernel's ticks since boot. A zombie has none.
+func startTime(pid int) (uint64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The command's name may hold anything, so fields are counted from its last ")".
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) < 20 || fields[0] == "Z" {
+		return 0, os.ErrProcessDone
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
+
+// children are the ids of a process's direct children.
+func children(pid int) []int {
+	var ids []int
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, t := range tasks {
+		b, _ := os.ReadFile(t)
+		for _, f := range strings.Fields(string(b)) {
+			if id, err := strconv.Atoi(f); err == nil {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// writeFile replaces a file at once or not at all.
+func writeFile(path string, data []byte, mode os.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Chmod(mode), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// tailFile is the end of a text file, at most n bytes of it, from the start of a line.
+func tailFile(path string, n int64) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.Size() > n {
+		f.Seek(st.Size()-n, io.SeekStart)
+	}
+	b, _ := io.ReadAll(f)
+	text := strings.TrimSpace(string(b))
+	if i := strings.IndexByte(text, '\n'); i >= 0 && int64(len(b)) == n {
+		text = text[i+1:]
+	}
+	return text
+}

@@ -1,0 +1,246 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"craton.dev/craton/pki"
+	"craton.dev/craton/plan"
+	"craton.dev/craton/render/dns"
+	"craton.dev/craton/render/firstboot"
+	"craton.dev/craton/render/haproxy"
+)
+
+// Names of the surroundings' processes.
+const (
+	processResolver = "resolver"
+	processRegistry = "registry"
+	processBalancer = "load-balancer"
+	processGateway  = "gateway"
+)
+
+// settle is how long a program of the surroundings gets to come up.
+const settle = 15 * time.Second
+
+// startSurroundings starts what is not running, and starts anew what has to be told of a
+// change and cannot see it by itself.
+func (p *Platform) startSurroundings(ctx context.Context, pl *plan.Plan) error {
+	if err := p.startResolver(pl); err != nil {
+		return err
+	}
+	if err := p.startRegistry(pl); err != nil {
+		return err
+	}
+	if pl.Network.LoadBalancer.IsValid() {
+		if err := p.startBalancer(ctx, pl); err != nil {
+			return err
+		}
+	}
+	if err := p.startGateway(pl); err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		process string
+		address netip.AddrPort
+	}{
+		{processRegistry, netip.AddrPortFrom(pl.Network.Registry, registryPort)},
+		{processResolver, netip.AddrPortFrom(pl.Network.Resolvers[0], resolverPort)},
+	} {
+		if err := p.awaitListener(ctx, s.process, s.address); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The ports that the world's registries and resolvers have.
+const (
+	registryPort = 443
+	resolverPort = 53
+)
+
+// keep makes a background process run with exactly these inputs: where it runs with
+// others it is started anew.
+func (p *Platform) keep(name, namespace string, argv []string, inputs []byte, prepare func(*exec.Cmd)) error {
+	proc := p.process(name)
+	inputs = append([]byte(fmt.Sprintf("%q\n", argv)), inputs...)
+	file := p.path("run", name+".inputs")
+	before, err := os.ReadFile(file)
+	if err == nil && string(before) == string(inputs) && proc.alive() {
+		return nil
+	}
+	if err := proc.stop(2 * time.Second); err != nil {
+		return err
+	}
+	if err := p.start(name, namespace, argv, prepare); err != nil {
+		return err
+	}
+	return writeFile(file, inputs, 0o600)
+}
+
+func (p *Platform) startResolver(pl *plan.Plan) error {
+	dir := p.path("resolver")
+	zone := filepath.Join(dir, "zone")
+	if err := writeFile(zone, dns.Zone(pl), 0o644); err != nil {
+		return err
+	}
+	core := dns.Corefile(pl, dns.Options{ZoneFile: zone, Hosts: firstboot.RegistryHosts()})
+	corefile := filepath.Join(dir, "Corefile")
+	if err := writeFile(corefile, core, 0o644); err != nil {
+		return err
+	}
+	// The zone is read again by itself when it changes.
+	return p.keep(processResolver, outsideNS, []string{p.Image.ResolverProgram, "-conf", corefile}, core, nil)
+}
+
+// Trust implements machines.Platform.
+func (p *Platform) Trust(ctx context.Context) ([]byte, error) { return p.RegistryAuthority.Cert, nil }
+
+func (p *Platform) startRegistry(pl *plan.Plan) error {
+	dir := p.path("registry")
+	cert, key := filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key")
+	config := map[string]any{
+		"version": 0.1,
+		"log":     map[string]any{"level": "warn", "accesslog": map[string]any{"disabled": true}},
+		"storage": map[string]any{
+			"filesystem":  map[string]any{"rootdirectory": p.Image.Registry},
+			"maintenance": map[string]any{"readonly": map[string]any{"enabled": true}},
+			"cache":       map[string]any{"blobdescriptor": "inmemory"},
+		},
+		"http": map[string]any{
+			"addr":   net.JoinHostPort(pl.Network.Registry.String(), strconv.Itoa(registryPort)),
+			"secret": "read-only", // signs upload states, and there are no uploads
+			"tls":    map[string]any{"certificate": cert, "key": key, "minimumtls": "tls1.2"},
+		},
+	}
+	b, err := json.Marshal(config) // JSON is YAML
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "config.yml")
+	if !p.process(processRegistry).alive() {
+		pair, err := pki.IssueServer(p.RegistryAuthority, firstboot.RegistryHosts(), []netip.Addr{pl.Network.Registry}, time.Now())
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(writeFile(cert, pair.Cert, 0o644), writeFile(key, pair.Key, 0o600)); err != nil {
+			return err
+		}
+	}
+	if err := writeFile(file, b, 0o644); err != nil {
+		return err
+	}
+	return p.keep(processRegistry, outsideNS, []string{p.Image.RegistryProgram, "serve", file}, b,
+		func(cmd *exec.Cmd) { cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none") })
+}
+
+func (p *Platform) startBalancer(ctx context.Context, pl *plan.Plan) error {
+	dir := p.path("load-balancer")
+	if err := writeFile(filepath.Join(dir, "ca.crt"), p.APIAuthority, 0o644); err != nil {
+		return err
+	}
+	config := haproxy.Config(pl, haproxy.Options{CAFile: filepath.Join(dir, "ca.crt")})
+	file := filepath.Join(dir, "haproxy.cfg")
+	if err := writeFile(file, config, 0o644); err != nil {
+		return err
+	}
+	program, err := exec.LookPath("haproxy")
+	if err != nil {
+		return fmt.Errorf("%w; install the package haproxy", err)
+	}
+	return p.keep(processBalancer, balancer, []string{program, "-db", "-f", file}, config, nil)
+}
+
+// startGateway opens the host's loopback ports. A port is chosen once and kept.
+func (p *Platform) startGateway(pl *plan.Plan) error {
+	port, err := p.loopbackPort("api")
+	if err != nil {
+		return err
+	}
+	spec, err := json.Marshal(gatewaySpec{
+		Cluster: p.Cluster, Dir: p.Dir,
+		Forward: []forward{{Port: port, Target: netip.AddrPortFrom(apiAddress(pl), pl.Network.APIPort).String()}},
+	})
+	if err != nil {
+		return err
+	}
+	in, out, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if _, err := out.Write(spec); err != nil { // far less than a pipe holds
+		return err
+	}
+	out.Close()
+	return p.keep(processGateway, "", []string{p.Self, GatewayCommand}, spec, func(cmd *exec.Cmd) { cmd.Stdin = in })
+}
+
+// apiAddress is where the user network finds the API.
+func apiAddress(pl *plan.Plan) netip.Addr {
+	if pl.Network.LoadBalancer.IsValid() {
+		return pl.Network.LoadBalancer
+	}
+	return pl.Machines[0].Address // masters come first
+}
+
+// APIPort is the host's loopback port for the API.
+func (p *Platform) APIPort() (int, error) { return p.loopbackPort("api") }
+
+// loopbackPort is the port that was chosen for that purpose, or one that is free now.
+func (p *Platform) loopbackPort(purpose string) (int, error) {
+	file := p.path("run", purpose+".port")
+	if b, err := os.ReadFile(file); err == nil {
+		if port, err := strconv.Atoi(string(b)); err == nil {
+			return port, nil
+		}
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	return port, writeFile(file, []byte(strconv.Itoa(port)), 0o644)
+}
+
+// awaitListener waits till a process of the outside network accepts connections, seen
+// from inside that network.
+func (p *Platform) awaitListener(ctx context.Context, process string, at netip.AddrPort) error {
+	ctx, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+	for {
+		conn, err := p.dialFrom(outsideNS, func() (net.Conn, error) {
+			return net.DialTimeout("tcp4", at.String(), time.Second)
+		})
+		if err == nil {
+			return conn.Close()
+		}
+		proc := p.process(process)
+		if !proc.alive() {
+			return fmt.Errorf("the %s ended; its log ends with:\n%s", process, tailFile(proc.log, 800))
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the %s does not answer on %s after %s: %w; its log is %s", process, at, settle, err, proc.log)
+		case <-time.After(15 * time.Millisecond):
+		}
+	}
+}
+
+func (p *Platform) stopSurroundings() error {
+	var errs []error
+	for _, name := range []string{processGateway, processBalancer, processRegistry, processResolver} {
+		errs = append(errs, p.process(name).stop(2*time.Second))
+	}
+	return errors.Join(errs...)
+}

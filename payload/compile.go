@@ -1,0 +1,91 @@
+package payload
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"craton.dev/craton/command"
+)
+
+// buildTime is how long one program may take to build: the API server takes five minutes
+// on two idle cores.
+const buildTime = 30 * time.Minute
+
+// compile builds a component's programs into dir.
+func compile(ctx context.Context, c Component, dir string) error {
+	files, err := sourceFiles(c.Source)
+	if err != nil {
+		return err
+	}
+	// The module graph is beside the result, never in it.
+	work, err := os.MkdirTemp("", "craton-build-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	for name, data := range files {
+		switch name {
+		case "module.mod":
+			name = "go.mod"
+		case "module.sum":
+			name = "go.sum"
+		}
+		if err := os.WriteFile(filepath.Join(work, name), []byte(data), 0o644); err != nil {
+			return err
+		}
+	}
+	for _, b := range c.Binaries {
+		out := filepath.Join(dir, b.Name)
+		if strings.HasSuffix(b.Package, ".c") {
+			err = compileC(ctx, c, b, work, out)
+		} else {
+			err = goBuild(ctx, c, b, work, out)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goBuild builds one program. -mod=readonly: every module must be in the pinned graph
+// with its hash, so that nobody can slip in another.
+func goBuild(ctx context.Context, c Component, b Binary, work, out string) error {
+	_, err := command.Cmd{
+		Name: "go",
+		Args: []string{"build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags(c.LDFlags), "-o", out, b.Package},
+		Dir:  work, Env: goEnv(c.Cgo), Timeout: buildTime, Attr: dieWithUs(),
+	}.Run(ctx)
+	return err
+}
+
+// compileC builds one C file of the component's module, statically.
+func compileC(ctx context.Context, c Component, b Binary, work, out string) error {
+	list, err := command.Cmd{
+		Name: "go", Args: []string{"mod", "download", "-json", c.Module},
+		Dir: work, Env: goEnv(false), Timeout: buildTime, Attr: dieWithUs(),
+	}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	var module struct{ Dir string }
+	if err := json.NewDecoder(bytes.NewReader(list)).Decode(&module); err != nil {
+		return fmt.Errorf("what go mod download printed: %w", err)
+	}
+	_, err = command.Cmd{
+		Name: "gcc",
+		Args: []string{"-Os", "-Wall", "-static", "-s", "-Wl,--build-id=none", "-DVERSION=v" + c.Version, "-o", out, b.Package},
+		Dir:  module.Dir, Attr: dieWithUs(),
+	}.Run(ctx)
+	return err
+}
+
+// dieWithUs keeps no build running after its craton was killed.
+func dieWithUs() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -1,0 +1,208 @@
+package payload
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Component is one upstream project's part in a cluster: where it comes from and what
+// it yields. Whoever adds one adds a value to Components and, where it has a module of
+// its own, a folder to source/.
+type Component struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// Module is the Go module that holds the source.
+	Module string `json:"module"`
+	// License is its SPDX identifier.
+	License string `json:"license"`
+	// Source is the folder in source/ with its pinned module graph.
+	Source   string   `json:"source"`
+	Binaries []Binary `json:"binaries"`
+	// Image is the full upstream name of the image that holds Binaries; "" for none.
+	Image string `json:"image,omitempty"`
+	// NodeDir is the folder on machines that holds Binaries; "" for none.
+	NodeDir string `json:"nodeDir,omitempty"`
+	// Host is set where the host runs Binaries.
+	Host bool `json:"host,omitempty"`
+	// OnDemand is set for what no cluster needs: built only where Options.Want names it.
+	OnDemand bool `json:"onDemand,omitempty"`
+	// Cgo links against the C library of Debian 12, which the machine image has.
+	Cgo     bool   `json:"cgo,omitempty"`
+	LDFlags string `json:"ldflags,omitempty"`
+	// Nft adds nftables' program to the image.
+	Nft bool `json:"nft,omitempty"`
+}
+
+// Binary is one program: its name, and the package, Go file or C file that it is built from.
+type Binary struct {
+	Name    string `json:"name"`
+	Package string `json:"package"`
+}
+
+// MachineImage is the name under which Want and events know the machines' root file system.
+const MachineImage = "machine-image"
+
+// Operator is the name of the component that is built from this project itself.
+const Operator = "craton-operator"
+
+const (
+	kubernetes        = "v1.37.2"
+	kubernetesLDFlags = "-X k8s.io/component-base/version.gitVersion=" + kubernetes +
+		" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37" +
+		" -X k8s.io/component-base/version.gitTreeState=clean"
+)
+
+// Components are all of them. Those of one source are built one after another, so the
+// slow ones stand first.
+func Components() []Component {
+	kube := func(c Component) Component {
+		c.Version, c.Module, c.License, c.Source = kubernetes, "k8s.io/kubernetes", "Apache-2.0", "kubernetes"
+		if c.Binaries == nil {
+			c.Binaries = []Binary{{c.Name, "k8s.io/kubernetes/cmd/" + c.Name}}
+		}
+		c.LDFlags = kubernetesLDFlags
+		return c
+	}
+	return []Component{
+		kube(Component{Name: "kube-apiserver", Image: "registry.k8s.io/kube-apiserver:" + kubernetes}),
+		kube(Component{Name: "kube-controller-manager", Image: "registry.k8s.io/kube-controller-manager:" + kubernetes}),
+		kube(Component{Name: "kube-scheduler", Image: "registry.k8s.io/kube-scheduler:" + kubernetes}),
+		kube(Component{Name: "kube-proxy", Image: "registry.k8s.io/kube-proxy:" + kubernetes, Nft: true}),
+		kube(Component{Name: "kubelet", NodeDir: "usr/local/bin"}),
+		kube(Component{Name: "kubectl", Host: true}),
+		kube(Component{Name: "kubeadm", Host: true, OnDemand: true}),
+		kube(Component{Name: "agnhost", OnDemand: true, Image: "registry.k8s.io/e2e-test-images/agnhost:2.59",
+			Binaries: []Binary{{"agnhost", "k8s.io/kubernetes/test/images/agnhost"}}}),
+		{
+			Name: "pause", Version: "3.10.2", Module: "k8s.io/kubernetes", License: "Apache-2.0", Source: "kubernetes",
+			Binaries: []Binary{{"pause", "build/pause/linux/pause.c"}},
+			Image:    "registry.k8s.io/pause:3.10",
+		},
+		{
+			Name: "registry", Version: "v3.1.2", Module: "github.com/distribution/distribution/v3", License: "Apache-2.0",
+			Source: "registry", Host: true,
+			Binaries: []Binary{{"registry", "github.com/distribution/distribution/v3/cmd/registry"}},
+		},
+		{
+			Name: "coredns", Version: "v1.15.0", Module: "github.com/coredns/coredns", License: "Apache-2.0",
+			Source: "coredns", Host: true, Image: "registry.k8s.io/coredns/coredns:v1.15.0",
+			Binaries: []Binary{{"coredns", "github.com/coredns/coredns"}},
+		},
+		{
+			Name: "containerd", Version: "v2.4.2", Module: "github.com/containerd/containerd/v2", License: "Apache-2.0",
+			Source: "containerd", NodeDir: "usr/local/bin",
+			LDFlags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2",
+			Binaries: []Binary{
+				{"containerd", "github.com/containerd/containerd/v2/cmd/containerd"},
+				{"containerd-shim-runc-v2", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"},
+				{"ctr", "github.com/containerd/containerd/v2/cmd/ctr"},
+			},
+		},
+		{
+			Name: "etcd", Version: "v3.7.3", Module: "go.etcd.io/etcd", License: "Apache-2.0",
+			Source: "etcd", Image: "quay.io/coreos/etcd:v3.7.3",
+			Binaries: []Binary{
+				{"etcd", "go.etcd.io/etcd/server/v3"},
+				{"etcdctl", "go.etcd.io/etcd/etcdctl/v3"},
+				{"etcdutl", "go.etcd.io/etcd/etcdutl/v3"},
+			},
+		},
+		{
+			Name: "flannel", Version: "v0.28.10", Module: "github.com/flannel-io/flannel", License: "Apache-2.0",
+			Source: "flannel", Image: "docker.io/flannel/flannel:v0.28.10", Nft: true,
+			Binaries: []Binary{{"flanneld", "main.go"}},
+		},
+		{
+			Name: "ignition", Version: "v2.24.0", Module: "github.com/coreos/ignition/v2", License: "Apache-2.0",
+			Source: "ignition", NodeDir: "usr/lib/craton", Cgo: true,
+			LDFlags: "-X github.com/coreos/ignition/v2/internal/distro.selinuxRelabel=false" +
+				" -X github.com/coreos/ignition/v2/internal/version.Raw=2.24.0",
+			Binaries: []Binary{{"ignition", "github.com/coreos/ignition/v2/internal"}},
+		},
+		{
+			Name: "cni-plugins", Version: "v1.9.1", Module: "github.com/containernetworking/plugins", License: "Apache-2.0",
+			Source: "cni", NodeDir: "opt/cni/bin",
+			Binaries: []Binary{
+				{"bridge", "github.com/containernetworking/plugins/plugins/main/bridge"},
+				{"ptp", "github.com/containernetworking/plugins/plugins/main/ptp"},
+				{"loopback", "github.com/containernetworking/plugins/plugins/main/loopback"},
+				{"host-local", "github.com/containernetworking/plugins/plugins/ipam/host-local"},
+				{"portmap", "github.com/containernetworking/plugins/plugins/meta/portmap"},
+			},
+		},
+		{
+			Name: Operator, Version: Version, Module: "craton.dev/craton", License: "Apache-2.0",
+			Image:    "quay.io/craton/operator:" + Version,
+			Binaries: []Binary{{Operator, "craton.dev/craton/cmd/craton-operator"}},
+		},
+	}
+}
+
+// Version is craton's own.
+const Version = "v0.1.0"
+
+// Image is the full name of a component's image, such as
+// "registry.k8s.io/kube-proxy:v1.37.2". It is "" for a component that has none.
+func Image(component string) string {
+	for _, c := range Components() {
+		if c.Name == component {
+			return c.Image
+		}
+	}
+	return ""
+}
+
+// Hosts are the registries whose images the payload has, sorted.
+func Hosts() []string {
+	var hosts []string
+	for _, c := range Components() {
+		if c.Image != "" {
+			hosts = append(hosts, c.Image[:strings.Index(c.Image, "/")])
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
+
+// Default names all that a cluster needs: what Build makes where Options.Want is nil.
+func Default() []string {
+	names := []string{MachineImage}
+	for _, c := range Components() {
+		if !c.OnDemand {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// choose returns the wanted components in Components' order, and whether the machine
+// image is wanted, with what they need themselves.
+func choose(want []string) ([]Component, bool, error) {
+	wanted := map[string]bool{}
+	for _, name := range want {
+		wanted[name] = true
+	}
+	all := Components()
+	for _, c := range all {
+		if wanted[c.Name] && c.Image != "" {
+			wanted["registry"] = true // images are pushed into its storage
+		}
+		if wanted[c.Name] && c.Nft {
+			wanted[MachineImage] = true // that is where nft comes from
+		}
+	}
+	var chosen []Component
+	for _, c := range all {
+		if wanted[c.Name] {
+			chosen = append(chosen, c)
+			delete(wanted, c.Name)
+		}
+	}
+	image := wanted[MachineImage]
+	delete(wanted, MachineImage)
+	for name := range wanted {
+		return nil, false, fmt.Errorf("there is no component %q: `craton payload list` names them all", name)
+	}
+	return chosen, image, nil
+}

@@ -1,0 +1,131 @@
+package payload
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"craton.dev/craton/payload/cache"
+	"craton.dev/craton/payload/image"
+)
+
+// push puts the images of the components into the registry's storage, where it has not
+// got them. The registry program does the writing: its storage's format stays its own.
+func (b *build) push(ctx context.Context, components []Component, p *Payload) error {
+	missing := b.missing(components, p)
+	if len(missing) == 0 {
+		return nil
+	}
+	unlock, err := b.store.Lock(ctx, "registry")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	missing = b.missing(components, p) // another process may have been faster
+	if len(missing) == 0 {
+		return nil
+	}
+	registry, err := image.Serve(ctx, p.HostBin("registry"), p.RegistryRoot)
+	if err != nil {
+		return failure("registry", b.store.Dir, err)
+	}
+	defer registry.Close()
+	work, err := os.MkdirTemp("", "craton-images-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	for _, c := range missing {
+		start := time.Now()
+		if err := b.pushOne(ctx, c, p, registry, work); err != nil {
+			return failure(c.Name+"'s image", b.store.Dir, err)
+		}
+		b.report(c.Name, Pushed, time.Since(start).Seconds())
+	}
+	return nil
+}
+
+func (b *build) pushOne(ctx context.Context, c Component, p *Payload, registry *image.Registry, work string) error {
+	var layers []*image.Layer
+	if c.Nft {
+		files, err := image.Closure(p.RootFS, "usr/sbin/nft")
+		if err != nil {
+			return err
+		}
+		l, err := image.WriteLayer(filepath.Join(work, "nft.tar"), files)
+		if err != nil {
+			return err
+		}
+		layers = append(layers, l)
+	}
+	files := []image.File{{Path: "tmp/", Mode: 0o1777}, {Path: "etc/"}, {Path: "run/"}, {Path: "var/"}}
+	for _, bin := range c.Binaries {
+		files = append(files, image.File{Path: "usr/local/bin/" + bin.Name, From: p.bins[bin.Name]})
+	}
+	path := filepath.Join(work, c.Name+".tar")
+	l, err := image.WriteLayer(path, files)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(path)
+	img, err := image.New([]string{"/usr/local/bin/" + c.Binaries[0].Name}, append(layers, l)...)
+	if err != nil {
+		return err
+	}
+	if err := registry.Push(ctx, c.Image, img); err != nil {
+		return err
+	}
+	digest, err := img.Digest()
+	if err != nil {
+		return err
+	}
+	k, err := b.imageKey(c, p)
+	if err != nil {
+		return err
+	}
+	note := filepath.Join(b.store.Dir, "pushed", c.Name)
+	if err := os.MkdirAll(filepath.Dir(note), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(note, []byte(k+" "+digest.String()+"\n"), 0o644)
+}
+
+// missing are the components whose image, as it would be made now, is not stored.
+func (b *build) missing(components []Component, p *Payload) []Component {
+	var missing []Component
+	for _, c := range components {
+		if c.Image == "" {
+			continue
+		}
+		k, err := b.imageKey(c, p)
+		if err == nil && stored(b.store, c, p.RegistryRoot) == k {
+			continue
+		}
+		missing = append(missing, c)
+	}
+	return missing
+}
+
+// stored is the key of the image that the registry's storage has under the component's
+// name, or "" where it has none or another one than the note tells of.
+func stored(s cache.Store, c Component, root string) string {
+	data, err := os.ReadFile(filepath.Join(s.Dir, "pushed", c.Name))
+	if err != nil {
+		return ""
+	}
+	k, digest, _ := strings.Cut(strings.TrimSpace(string(data)), " ")
+	if digest == "" || image.Stored(root, c.Image) != digest {
+		return ""
+	}
+	return k
+}
+
+func (b *build) imageKey(c Component, p *Payload) (string, error) {
+	nft := ""
+	if c.Nft {
+		nft = filepath.Base(p.RootFS)
+	}
+	return key(c.Image, b.keys[c.Name], nft)
+}

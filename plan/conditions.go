@@ -1,0 +1,71 @@
+package plan
+
+import (
+	"craton.dev/craton/cluster"
+	"craton.dev/craton/contract"
+)
+
+// local is the embedded platform. It brings its own resolver and registry, and it is
+// no cloud.
+const local = "local"
+
+// deciders says of each of the contract's conditions whether it holds of a cluster. It
+// is the only place that knows which field of the file turns on which clause; a test
+// fails where a condition has no decider.
+var deciders = map[contract.Condition]func(*cluster.Cluster) bool{
+	contract.Always: func(*cluster.Cluster) bool { return true },
+
+	contract.IfNodePortIngress: func(c *cluster.Cluster) bool { return c.Ingress == "nodePort" },
+	contract.IfHostPortIngress: func(c *cluster.Cluster) bool { return c.Ingress == "hostPort" },
+	contract.IfNodePortRange:   func(c *cluster.Cluster) bool { return c.Options.NodePortRange },
+	// Several masters reach each other's etcd, so there the file need not ask for it.
+	contract.IfEtcdClientPort: func(c *cluster.Cluster) bool {
+		return c.Etcd != "external" && (c.Options.EtcdClientPort || c.Masters > 1)
+	},
+	contract.IfReadOnlyPort:   func(c *cluster.Cluster) bool { return c.Options.ReadOnlyPort },
+	contract.IfExternalEtcd:   func(c *cluster.Cluster) bool { return c.Etcd == "external" },
+	contract.IfSelfHostedEtcd: func(c *cluster.Cluster) bool { return c.Etcd == "selfHosted" },
+	contract.IfEtcdSeed:       func(c *cluster.Cluster) bool { return c.Etcd == "selfHosted" },
+	contract.IfCloudPlugin:    func(c *cluster.Cluster) bool { return c.Platform != local },
+	contract.IfMasterIsNode:   func(c *cluster.Cluster) bool { return c.SchedulableMasters },
+	contract.IfNoLoadBalancer: func(c *cluster.Cluster) bool { return !c.LoadBalancer },
+	contract.IfInfraTaint:     func(c *cluster.Cluster) bool { return c.Options.InfraTaint },
+	contract.IfNodeExporter:   func(c *cluster.Cluster) bool { return c.Options.NodeExporter },
+	contract.IfCAdvisor:       func(c *cluster.Cluster) bool { return c.Options.CAdvisor },
+
+	contract.IfLoadBalancer:   func(c *cluster.Cluster) bool { return c.LoadBalancer },
+	contract.IfSeveralMasters: func(c *cluster.Cluster) bool { return c.Masters > 1 },
+	contract.IfInternalEtcd:   func(c *cluster.Cluster) bool { return c.Etcd == "internal" && c.Masters > 1 },
+	contract.IfInfraNodes:     func(c *cluster.Cluster) bool { return c.Infra > 0 },
+	// Machines of the embedded platform share the host's clock; elsewhere a file that
+	// names time servers says that the machines keep their own.
+	contract.IfOwnClock: func(c *cluster.Cluster) bool { return len(c.TimeServers) > 0 },
+	contract.IfRegistriesApart: func(c *cluster.Cluster) bool {
+		return len(c.Registries) > 0 || !registryPort(c.APIPort)
+	},
+
+	contract.IfOwnEtcd: func(c *cluster.Cluster) bool { return c.Etcd != "external" },
+	// No field of the file turns the console on yet: its clauses are open in profile
+	// document, where they bind every cluster, and shut in minimal, where nothing uses them.
+	contract.IfConsole: func(*cluster.Cluster) bool { return false },
+}
+
+// registryPort tells whether the contract's egress to registries opens a port.
+func registryPort(port int) bool {
+	for _, clause := range contract.Clauses() {
+		if clause.Kind != contract.Egress || len(clause.Peers) != 1 || clause.Peers[0] != contract.Registries {
+			continue
+		}
+		if opens(clause.Ports, uint16(port)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Holds tells whether a condition holds of a cluster. A condition that has no decider
+// does not hold.
+func Holds(condition contract.Condition, c *cluster.Cluster) bool {
+	decide, ok := deciders[condition]
+	return ok && decide(c)
+}

@@ -1,0 +1,165 @@
+package firstboot
+
+import (
+	"fmt"
+	"net"
+	"sort"
+	"strconv"
+	"strings"
+
+	"craton.dev/craton/contract"
+	"craton.dev/craton/pki"
+	"craton.dev/craton/plan"
+)
+
+// apiURL is where a machine's own programs reach the API: masters their own API server,
+// which has to be there before there is anything behind the API's name.
+func apiURL(p *plan.Plan, m *plan.Machine) string {
+	host := p.Network.APIServer
+	if m.Role == contract.Master {
+		host = m.Address.String()
+	}
+	return "https://" + net.JoinHostPort(host, strconv.Itoa(int(p.Network.APIPort)))
+}
+
+func kubeletFiles(p *plan.Plan, m *plan.Machine, s *pki.Secrets, opt Options) ([]File, error) {
+	ca := s.Authorities[plan.KubernetesCA].Cert
+	if len(ca) == 0 {
+		return nil, missing("the certificate of authority " + plan.KubernetesCA)
+	}
+	token := s.BootstrapTokens[m.Name]
+	if token == "" {
+		return nil, missing("the bootstrap token of " + m.Name)
+	}
+	bootstrap, err := pki.Kubeconfig(pki.Client{
+		Server: apiURL(p, m), CA: ca, Token: token, Context: p.Cluster, User: "bootstrap",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("firstboot: %s: %w", m.Name, err)
+	}
+	config, err := kubeletYAML(p, m, opt)
+	if err != nil {
+		return nil, err
+	}
+	return []File{
+		{bootstrapKubeconfig, 0o600, bootstrap},
+		{kubeletConfig, 0o644, config},
+		{KubernetesCA, 0o644, ca},
+	}, nil
+}
+
+// missing is the error of a secret that is not there.
+func missing(what string) error {
+	return fmt.Errorf("firstboot: the cluster's secrets lack %s: they were made for another plan, make them again", what)
+}
+
+// port is the only port of a clause of the contract.
+func port(clause string) (uint16, error) {
+	c, ok := contract.ByID(clause)
+	if !ok || len(c.Ports) != 1 || c.Ports[0].First != c.Ports[0].Last {
+		return 0, fmt.Errorf("firstboot: the contract has no clause %s with one port", clause)
+	}
+	return c.Ports[0].First, nil
+}
+
+// kubeletYAML is the KubeletConfiguration. The port is that of the clauses, whether or not
+// the plan opens it: the kubelet always listens.
+func kubeletYAML(p *plan.Plan, m *plan.Machine, opt Options) ([]byte, error) {
+	kubeletPort, err := port("worker.ingress.kubelet")
+	if err != nil {
+		return nil, err
+	}
+	var readOnly uint16
+	if p.File != nil && p.File.Options.ReadOnlyPort {
+		if readOnly, err = port("master.ingress.kubelet-read-only"); err != nil {
+			return nil, err
+		}
+	}
+	b := fmt.Appendf(nil, kubeletTemplate, m.Address, kubeletPort, readOnly, KubernetesCA, p.Network.ServiceDNS)
+	if m.Role == contract.Master {
+		b = append(b, "staticPodPath: "+ManifestDir+"\n"...)
+	}
+	if len(opt.FeatureGates) > 0 {
+		var names []string
+		for name := range opt.FeatureGates {
+			names = append(names, name)
+		}
+		sort.Strings(names)
+		b = append(b, "featureGates:\n"...)
+		for _, name := range names {
+			b = fmt.Appendf(b, "  %s: %t\n", name, opt.FeatureGates[name])
+		}
+	}
+	return b, nil
+}
+
+// Why what is not the default: serverTLSBootstrap makes the kubelet ask for its serving
+// certificate too, which the trusted side checks against the plan; the taint keeps pods
+// away until that side has put the plan's labels and taints on the node; the disks'
+// thresholds are amounts, since a share of a large disk is a lot of room.
+const kubeletTemplate = `apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+address: %s
+port: %d
+readOnlyPort: %d
+healthzBindAddress: 127.0.0.1
+healthzPort: 10248
+authentication:
+  anonymous:
+    enabled: false
+  webhook:
+    enabled: true
+  x509:
+    clientCAFile: %s
+authorization:
+  mode: Webhook
+clusterDNS:
+- %s
+clusterDomain: cluster.local
+containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+cgroupDriver: cgroupfs
+failCgroupV1: false
+failSwapOn: false
+resolvConf: /etc/resolv.conf
+rotateCertificates: true
+serverTLSBootstrap: true
+serializeImagePulls: false
+registerWithTaints:
+- key: craton.dev/uninitialized
+  effect: NoSchedule
+evictionHard:
+  memory.available: 100Mi
+  nodefs.available: 1Gi
+  nodefs.inodesFree: 1%%
+  imagefs.available: 1Gi
+  imagefs.inodesFree: 1%%
+`
+
+// kubeletUnit has no condition and waits for nothing: a kubelet that starts too early
+// fails and is there again a second later.
+func kubeletUnit(m *plan.Machine) Unit {
+	args := []string{
+		"/usr/local/bin/kubelet",
+		"--config=" + kubeletConfig,
+		"--bootstrap-kubeconfig=" + bootstrapKubeconfig,
+		"--kubeconfig=" + kubeletKubeconfig,
+		"--node-ip=" + m.Address.String(),
+		"--hostname-override=" + m.Name,
+	}
+	return Unit{Name: "kubelet.service", Enabled: true, Contents: `[Unit]
+Description=Kubelet
+Wants=containerd.service
+After=containerd.service
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=` + strings.Join(args, " \\\n  ") + `
+KillMode=process
+Restart=always
+RestartSec=1
+OOMScoreAdjust=-999
+
+[Install]
+WantedBy=multi-user.target
+`}
+}

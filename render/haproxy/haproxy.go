@@ -1,0 +1,84 @@
+// Package haproxy writes the configuration of a load balancer in front of a plan's API
+// servers, for HAProxy. TLS passes through: the load balancer has no key.
+//
+// It is for the API only; what else a cluster shows to the outside has ports on workers.
+package haproxy
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"craton.dev/craton/contract"
+	"craton.dev/craton/plan"
+)
+
+// Options are what a platform knows and a plan does not.
+type Options struct {
+	// CAFile is the path of the cluster's authority, by which health checks verify API
+	// servers.
+	CAFile string
+}
+
+// Config is the configuration. It is an error where the plan has no load balancer.
+//
+// An API server gets connections while its /readyz says so. Where the cluster file turns
+// the kubelet's read-only port on, which the document opens for this purpose, the checks go
+// there instead; a connection that an API server then refuses is tried on another one.
+func Config(p *plan.Plan, opt Options) ([]byte, error) {
+	if !p.Network.LoadBalancer.IsValid() {
+		return nil, fmt.Errorf("haproxy: the plan of cluster %s has no load balancer: set loadBalancer to true in its file", p.Cluster)
+	}
+	api := strconv.Itoa(int(p.Network.APIPort))
+	check := fmt.Sprintf("check check-ssl verify required ca-file %s check-sni %s verifyhost %s",
+		opt.CAFile, p.Network.APIServer, p.Network.APIServer)
+	uri := "/readyz"
+	if p.File != nil && p.File.Options.ReadOnlyPort {
+		c, ok := contract.ByID("master.ingress.kubelet-read-only")
+		if !ok || len(c.Ports) != 1 {
+			return nil, fmt.Errorf("haproxy: the contract has no clause master.ingress.kubelet-read-only with one port")
+		}
+		check, uri = fmt.Sprintf("check port %d", c.Ports[0].First), "/healthz"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, template, net.JoinHostPort(p.Network.LoadBalancer.String(), api), uri, p.Network.APIServer)
+	for _, m := range p.Machines {
+		if m.Role == contract.Master {
+			fmt.Fprintf(&b, "\tserver %s %s %s inter 1s fastinter 500ms fall 2 rise 1\n",
+				m.Name, net.JoinHostPort(m.Address.String(), api), check)
+		}
+	}
+	return []byte(b.String()), nil
+}
+
+// template: a watch or an exec may be silent for a long time, so that only an hour without
+// a byte ends it. There are no names to resolve: servers are addresses.
+const template = `global
+	maxconn 8000
+	log stderr format raw daemon notice
+
+defaults
+	mode tcp
+	log global
+	option dontlognull
+	option redispatch 1
+	retries 3
+	timeout connect 2s
+	timeout check 2s
+	timeout client 1h
+	timeout server 1h
+	timeout tunnel 1h
+	timeout client-fin 30s
+	timeout server-fin 30s
+
+frontend api
+	bind %s
+	default_backend masters
+
+backend masters
+	balance leastconn
+	option httpchk
+	http-check send meth GET uri %s ver HTTP/1.1 hdr Host %s
+	http-check expect status 200
+`

@@ -1,0 +1,95 @@
+package manifests
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"craton.dev/craton/plan"
+	"craton.dev/craton/render/firstboot"
+)
+
+// authentication lets the health endpoints, which the kubelet and the load balancer ask,
+// be read without a name, and nothing else.
+const authentication = `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+anonymous:
+  enabled: true
+  conditions:
+  - path: /livez
+  - path: /readyz
+  - path: /healthz
+`
+
+// apiServer is on the machine's own address only, so that the rules about the API's port
+// are the only way to it, and a master's other addresses are not.
+func apiServer(p *plan.Plan, m *plan.Machine) (staticPod, error) {
+	servers, err := etcdEndpoints(p, m)
+	if err != nil {
+		return staticPod{}, err
+	}
+	nodePorts, err := ports(clauseNodePorts)
+	if err != nil {
+		return staticPod{}, err
+	}
+	const (
+		server     = "kube-apiserver"
+		etcdClient = "apiserver-etcd-client"
+		kubelet    = "apiserver-kubelet-client"
+		frontProxy = "front-proxy-client"
+	)
+	health := func(path string) corev1.HTTPGetAction {
+		return get(corev1.URISchemeHTTPS, m.Address.String(), int(p.Network.APIPort), path)
+	}
+	files := []string{
+		firstboot.KubernetesCA, firstboot.EtcdCA, firstboot.FrontProxyCA,
+		firstboot.ServiceAccountPublic, firstboot.ServiceAccountKey,
+		firstboot.Encryption, AuthenticationPath,
+	}
+	for _, identity := range []string{server, etcdClient, kubelet, frontProxy} {
+		files = append(files, firstboot.CertPath(identity), firstboot.KeyPath(identity))
+	}
+	return staticPod{
+		name: server,
+		command: []string{
+			"/usr/local/bin/kube-apiserver",
+			"--bind-address=" + m.Address.String(),
+			"--advertise-address=" + m.Address.String(),
+			"--secure-port=" + apiPort(p),
+			"--tls-cert-file=" + firstboot.CertPath(server),
+			"--tls-private-key-file=" + firstboot.KeyPath(server),
+			"--tls-min-version=VersionTLS12",
+			"--client-ca-file=" + firstboot.KubernetesCA,
+			"--authentication-config=" + AuthenticationPath,
+			"--enable-bootstrap-token-auth=true",
+			"--authorization-mode=Node,RBAC",
+			"--enable-admission-plugins=NodeRestriction",
+			"--allow-privileged=true",
+			"--etcd-servers=" + servers,
+			"--etcd-cafile=" + firstboot.EtcdCA,
+			"--etcd-certfile=" + firstboot.CertPath(etcdClient),
+			"--etcd-keyfile=" + firstboot.KeyPath(etcdClient),
+			"--encryption-provider-config=" + firstboot.Encryption,
+			"--service-account-issuer=https://kubernetes.default.svc." + domain,
+			"--service-account-key-file=" + firstboot.ServiceAccountPublic,
+			"--service-account-signing-key-file=" + firstboot.ServiceAccountKey,
+			"--service-cluster-ip-range=" + p.Network.Services.String(),
+			"--service-node-port-range=" + nodePorts.String(),
+			"--kubelet-certificate-authority=" + firstboot.KubernetesCA,
+			"--kubelet-client-certificate=" + firstboot.CertPath(kubelet),
+			"--kubelet-client-key=" + firstboot.KeyPath(kubelet),
+			"--kubelet-preferred-address-types=InternalIP",
+			"--proxy-client-cert-file=" + firstboot.CertPath(frontProxy),
+			"--proxy-client-key-file=" + firstboot.KeyPath(frontProxy),
+			"--requestheader-client-ca-file=" + firstboot.FrontProxyCA,
+			"--requestheader-allowed-names=" + frontProxy,
+			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+			"--requestheader-group-headers=X-Remote-Group",
+			"--requestheader-username-headers=X-Remote-User",
+			"--profiling=false",
+		},
+		files: files,
+		add:   []corev1.Capability{"NET_BIND_SERVICE"},
+		cpu:   "200m", memory: "300Mi",
+		startup:   health("/livez"),
+		readiness: new(health("/readyz")),
+	}, nil
+}

@@ -1,0 +1,90 @@
+// Package inventory is the operator's part of the plan: which machines there are, what
+// their Node objects look like and which token each joins with. Package manifests writes
+// it into the cluster, package operate reads it there.
+//
+// It holds no secret: a token's id is not one.
+package inventory
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+
+	"craton.dev/craton/plan"
+)
+
+// Inventory is what the operator knows of the plan.
+type Inventory struct {
+	// Cluster is the cluster's name.
+	Cluster  string    `json:"cluster"`
+	Machines []Machine `json:"machines"`
+	byName   map[string]int
+}
+
+// Machine is one machine. Its name is its Node's.
+type Machine struct {
+	Name    string            `json:"name"`
+	Role    string            `json:"role"`
+	Address netip.Addr        `json:"address"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	// Taints are "key=value:Effect" or "key:Effect".
+	Taints []string `json:"taints,omitempty"`
+	// TokenID is the public part of the machine's bootstrap token.
+	TokenID string `json:"tokenID"`
+}
+
+// From takes the inventory out of a plan; tokenIDs are by the machine's name.
+func From(p *plan.Plan, tokenIDs map[string]string) *Inventory {
+	inv := &Inventory{Cluster: p.Cluster, Machines: make([]Machine, 0, len(p.Machines))}
+	for _, m := range p.Machines {
+		inv.Machines = append(inv.Machines, Machine{
+			Name: m.Name, Role: string(m.Role), Address: m.Address,
+			Labels: m.Labels, Taints: m.Taints, TokenID: tokenIDs[m.Name],
+		})
+	}
+	inv.index()
+	return inv
+}
+
+// Parse reads what Marshal writes. Two machines of one name or token are an error: the
+// operator could not tell them apart.
+func Parse(data []byte) (*Inventory, error) {
+	inv := &Inventory{}
+	if err := json.Unmarshal(data, inv); err != nil {
+		return nil, fmt.Errorf("the plan for the operator: %w: run craton up, which writes it anew", err)
+	}
+	inv.index()
+	tokens := map[string]string{}
+	for i, m := range inv.Machines {
+		if inv.byName[m.Name] != i {
+			return nil, fmt.Errorf("the plan for the operator has two machines %s: run craton up, which writes it anew", m.Name)
+		}
+		if other, ok := tokens[m.TokenID]; ok && m.TokenID != "" {
+			return nil, fmt.Errorf("the plan for the operator gives %s and %s one token: run craton up, which writes it anew", other, m.Name)
+		}
+		tokens[m.TokenID] = m.Name
+	}
+	return inv, nil
+}
+
+// Marshal is the inventory as JSON, without indentation: it is one value of a ConfigMap,
+// which may have a megabyte.
+func (inv *Inventory) Marshal() ([]byte, error) { return json.Marshal(inv) }
+
+// Machine is the machine of this name, or nil.
+func (inv *Inventory) Machine(name string) *Machine {
+	if inv == nil {
+		return nil
+	}
+	if i, ok := inv.byName[name]; ok {
+		return &inv.Machines[i]
+	}
+	return nil
+}
+
+func (inv *Inventory) index() {
+	inv.byName = make(map[string]int, len(inv.Machines))
+	for i := range inv.Machines {
+		inv.byName[inv.Machines[i].Name] = i
+	}
+}
