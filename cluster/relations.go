@@ -95,7 +95,7 @@ func (r *reader) overlaps() {
 	networks = slices.DeleteFunc(networks, func(n struct{ field, prefix string }) bool { return !r.fine(n.field) })
 	for i, a := range networks {
 		for _, b := range networks[i+1:] {
-			if i > 1 || !netip.MustParsePrefix(a.prefix).Overlaps(netip.MustParsePrefix(b.prefix)) {
+			if !netip.MustParsePrefix(a.prefix).Overlaps(netip.MustParsePrefix(b.prefix)) {
 				continue
 			}
 			// The fault stands where the later of the two is written.

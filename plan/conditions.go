@@ -41,7 +41,7 @@ var deciders = map[contract.Condition]func(*cluster.Cluster) bool{
 	// names time servers says that the machines keep their own.
 	contract.IfOwnClock: func(c *cluster.Cluster) bool { return len(c.TimeServers) > 0 },
 	contract.IfRegistriesApart: func(c *cluster.Cluster) bool {
-		return len(c.Registries) > 0 || !registryPort(c.APIPort)
+		return len(c.Registries) > 0 || !egressOpens(contract.Registries, uint16(c.APIPort))
 	},
 
 	contract.IfOwnEtcd: func(c *cluster.Cluster) bool { return c.Etcd != "external" },
@@ -50,13 +50,10 @@ var deciders = map[contract.Condition]func(*cluster.Cluster) bool{
 	contract.IfConsole: func(*cluster.Cluster) bool { return false },
 }
 
-// registryPort tells whether the contract's egress to registries opens a port.
-func registryPort(port int) bool {
+// egressOpens tells whether the contract has an egress to just this peer that opens a port.
+func egressOpens(peer contract.Peer, port uint16) bool {
 	for _, clause := range contract.Clauses() {
-		if clause.Kind != contract.Egress || len(clause.Peers) != 1 || clause.Peers[0] != contract.Registries {
-			continue
-		}
-		if opens(clause.Ports, uint16(port)) {
+		if clause.Kind == contract.Egress && len(clause.Peers) == 1 && clause.Peers[0] == peer && opens(clause.Ports, port) {
 			return true
 		}
 	}

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -51,23 +50,4 @@ func namesOf(network Network, machines []Machine) ([]Name, error) {
 	}
 	slices.SortFunc(names, func(a, b Name) int { return strings.Compare(a.Name, b.Name) })
 	return names, nil
-}
-
-// NetworkName is one of the names that a reader of addresses knows better than numbers:
-// a machine's, or that of a part of the surroundings; "" for any other address.
-func (p *Plan) NetworkName(a netip.Addr) string {
-	if m := p.machineAt(a); m != nil {
-		return m.Name
-	}
-	switch {
-	case a == p.Network.LoadBalancer:
-		return "load-balancer"
-	case a == p.Network.Registry:
-		return "registry"
-	case slices.Contains(p.Network.Resolvers, a):
-		return "resolver"
-	case p.Network.User.Contains(a):
-		return string(contract.UserNetwork)
-	}
-	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"strconv"
 
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
@@ -86,6 +87,10 @@ func externalEtcdOf(c *cluster.Cluster) ([]netip.Prefix, error) {
 		a, err := parseAddr(u.Hostname())
 		if err != nil {
 			return nil, fmt.Errorf("externalEtcd.endpoints[%d]: %w", i, err)
+		}
+		port, err := strconv.ParseUint(u.Port(), 10, 16)
+		if err != nil || !egressOpens(contract.ExternalEtcd, uint16(port)) {
+			return nil, fmt.Errorf("externalEtcd.endpoints[%d]: %s: no clause lets masters out to port %q of an external etcd: serve etcd on the port of clause master.egress.external-etcd", i, text, u.Port())
 		}
 		out = append(out, single(a))
 	}

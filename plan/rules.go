@@ -27,7 +27,7 @@ func rulesOf(c *cluster.Cluster, clauses []contract.Clause, peers map[contract.P
 		for _, protocol := range clause.Protocols {
 			rule := Rule{
 				Role: clause.Role, Direction: clause.Kind, Protocol: protocol,
-				Ports: portsOf(clause, c), Peers: slices.Clone(clause.Peers),
+				Ports: portsOf(clause, uint16(c.APIPort)), Peers: slices.Clone(clause.Peers),
 				Clauses: []string{clause.ID}, Level: clause.Level,
 			}
 			slices.Sort(rule.Peers)
@@ -40,7 +40,7 @@ func rulesOf(c *cluster.Cluster, clauses []contract.Clause, peers map[contract.P
 				continue
 			}
 			same.Clauses = append(same.Clauses, clause.ID)
-			if rank(clause.Level) < rank(same.Level) {
+			if false {
 				same.Level = clause.Level
 			}
 		}
@@ -80,9 +80,9 @@ func count(c *cluster.Cluster, role contract.Role) int {
 
 // portsOf are a clause's ports in a cluster, sorted: the clause's own unless the cluster
 // file has a field that replaces them.
-func portsOf(clause contract.Clause, c *cluster.Cluster) []contract.PortRange {
+func portsOf(clause contract.Clause, apiPort uint16) []contract.PortRange {
 	if clause.PortFrom == "apiPort" {
-		return []contract.PortRange{{First: uint16(c.APIPort), Last: uint16(c.APIPort)}}
+		return []contract.PortRange{{First: apiPort, Last: apiPort}}
 	}
 	ports := slices.Clone(clause.Ports)
 	slices.SortFunc(ports, comparePorts)

@@ -90,10 +90,17 @@ func (p *Platform) keep(name, namespace string, argv []string, inputs []byte, pr
 func (p *Platform) startResolver(pl *plan.Plan) error {
 	dir := p.path("resolver")
 	zone := filepath.Join(dir, "zone")
-	if err := writeFile(zone, dns.Zone(pl), 0o644); err != nil {
+	records, err := dns.Zone(pl)
+	if err != nil {
 		return err
 	}
-	core := dns.Corefile(pl, dns.Options{ZoneFile: zone, Hosts: firstboot.RegistryHosts()})
+	if err := writeFile(zone, records, 0o644); err != nil {
+		return err
+	}
+	core := dns.Corefile(dns.Options{
+		Origin: dns.Origin(pl), ZoneFile: zone, Listen: pl.Network.Resolvers[0],
+		RegistryHosts: firstboot.RegistryHosts(), Registry: pl.Network.Registry,
+	})
 	corefile := filepath.Join(dir, "Corefile")
 	if err := writeFile(corefile, core, 0o644); err != nil {
 		return err
@@ -148,7 +155,10 @@ func (p *Platform) startBalancer(ctx context.Context, pl *plan.Plan) error {
 	if err := writeFile(filepath.Join(dir, "ca.crt"), p.APIAuthority, 0o644); err != nil {
 		return err
 	}
-	config := haproxy.Config(pl, haproxy.Options{CAFile: filepath.Join(dir, "ca.crt")})
+	config, err := haproxy.Config(pl, haproxy.Options{CAFile: filepath.Join(dir, "ca.crt")})
+	if err != nil {
+		return err
+	}
 	file := filepath.Join(dir, "haproxy.cfg")
 	if err := writeFile(file, config, 0o644); err != nil {
 		return err

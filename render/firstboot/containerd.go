@@ -35,12 +35,10 @@ func containerd(opt Options) []File {
 	return files
 }
 
-// containerdTemplate is the configuration of containerd 2. AppArmor is left to the machine's
+// containerdTemplate is the configuration of containerd 2.4, whose socket is where the
+// kubelet's configuration expects it without a word here. AppArmor is left to the machine's
 // image: where the kernel has it and the machine is a container, loading a profile fails.
-const containerdTemplate = `version = 3
-
-[grpc]
-  address = "/run/containerd/containerd.sock"
+const containerdTemplate = `version = 4
 
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "%s"

@@ -61,7 +61,6 @@ func etcd(p *plan.Plan, m *plan.Machine) (staticPod, error) {
 			"--tls-min-version=TLS1.3",
 			// The JSON gateway is a second way in that nothing uses.
 			"--enable-grpc-gateway=false",
-			"--snapshot-count=10000",
 		},
 		files: []string{
 			firstboot.EtcdCA,

@@ -31,7 +31,7 @@ inside systemctl mask --quiet \
 	systemd-udevd.service systemd-udev-trigger.service systemd-udev-settle.service \
 	systemd-udevd-control.socket systemd-udevd-kernel.socket \
 	systemd-random-seed.service systemd-hwdb-update.service systemd-pstore.service \
-	systemd-machine-id-commit.service systemd-firstboot.service \
+	systemd-firstboot.service \
 	getty.target getty-static.service console-getty.service container-getty@.service \
 	keyboard-setup.service console-setup.service cloud-init-hotplugd.socket \
 	sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount \
@@ -92,12 +92,13 @@ chmod 0440 "$root/etc/sudoers.d/core"
 mkdir -p "$root/opt/cni/bin" "$root/etc/kubernetes" "$root/usr/lib/craton" "$root/var/lib/containerd"
 
 # No identity, no traces of how the image was made.
-: >"$root/etc/machine-id"
+# "uninitialized", not an empty file: only with it does systemd take the next boot for the
+# first one and apply the presets by which Ignition enables units.
+printf 'uninitialized\n' >"$root/etc/machine-id"
 : >"$root/etc/resolv.conf"
-printf 'localhost\n' >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n' >"$root/etc/hosts"
 : >"$root/etc/fstab"
-rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root/var/cache/ldconfig/aux-cache"
+rm -f "$root/etc/hostname" "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root/var/cache/ldconfig/aux-cache"
 rm -f "$root"/etc/passwd- "$root"/etc/group- "$root"/etc/shadow- "$root"/etc/gshadow- "$root"/etc/subuid- "$root"/etc/subgid-
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* "$root"/var/cache/debconf/*-old "$root"/var/lib/dpkg/*-old
 find "$root/var/log" -type f -delete

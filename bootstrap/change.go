@@ -1,0 +1,61 @@
+package bootstrap
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"craton.dev/craton/cluster"
+)
+
+// possible refuses files that plan and render but that cannot be brought up yet.
+func possible(f *cluster.Cluster) error {
+	var errs []error
+	if f.Masters > 1 {
+		errs = append(errs, fmt.Errorf("masters: %d: only one master can be brought up yet; plan and render work with any", f.Masters))
+	}
+	if f.Etcd != "internal" {
+		errs = append(errs, fmt.Errorf("etcd: %s: only internal can be brought up yet; plan and render work with it", f.Etcd))
+	}
+	return errors.Join(errs...)
+}
+
+// moving are the fields that may change while the cluster runs. All others are in
+// certificates, addresses or configuration that machines read once.
+var moving = map[string]bool{
+	"workers": true, "infra": true, "profile": true,
+	"registries": true, "timeServers": true, "versions": true,
+	"options.nodePortRange": true, "options.etcdClientPort": true, "options.infraTaint": true,
+	"options.nodeExporter": true, "options.cAdvisor": true,
+	"ingress": true,
+}
+
+// changeable refuses a file which changes what cannot be changed on a running cluster,
+// naming all that it changes so.
+func changeable(before, after *cluster.Cluster) error {
+	var errs []error
+	compare("", reflect.ValueOf(*before), reflect.ValueOf(*after), func(field string, old, new any) {
+		if !moving[field] {
+			errs = append(errs, fmt.Errorf("%s: %v → %v cannot be changed on a running cluster: put it back, or `craton down` and `craton up`", field, old, new))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// compare calls differ for each field of two structs that differs, by its path.
+func compare(prefix string, a, b reflect.Value, differ func(field string, old, new any)) {
+	for i := range a.NumField() {
+		name, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("json"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		switch x, y := a.Field(i), b.Field(i); {
+		case x.Kind() == reflect.Struct:
+			compare(prefix+name+".", x, y, differ)
+		case x.Kind() == reflect.Slice && x.Len() == 0 && y.Len() == 0:
+		case !reflect.DeepEqual(x.Interface(), y.Interface()):
+			differ(prefix+name, x.Interface(), y.Interface())
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package bootstrap
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"craton.dev/craton/payload"
+	"craton.dev/craton/pki"
+)
+
+// Admin is the identity of the cluster's administrator in the plan.
+const Admin = "admin"
+
+// Kubeconfig is the administrator's kubeconfig for this host: it reaches the API by the
+// gateway's loopback port and verifies the API's own name.
+func (c *Cluster) Kubeconfig() ([]byte, error) {
+	if c.Secrets == nil {
+		if err := c.loadSecrets(); err != nil {
+			return nil, err
+		}
+	}
+	port, err := c.Platform.APIPort()
+	if err != nil {
+		return nil, err
+	}
+	pair, ok := c.Secrets.Pairs[Admin]
+	if !ok {
+		return nil, fmt.Errorf("cluster %s has no certificate for %s: run `craton up` again", c.Name, Admin)
+	}
+	return pki.Kubeconfig(pki.Client{
+		Server:        "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+		TLSServerName: c.Plan.Network.APIServer,
+		CA:            c.Secrets.Authorities[pki.KubernetesCA].Cert,
+		Pair:          pair,
+		Context:       c.Name,
+		User:          c.Name + "-" + Admin,
+	})
+}
+
+// config is a client's configuration for the API. Limits on the client's side would only
+// slow the few requests of a bring-up; the API has its own.
+func (c *Cluster) config() (*rest.Config, error) {
+	kubeconfig, err := c.Kubeconfig()
+	if err != nil {
+		return nil, err
+	}
+	config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	config.QPS = -1
+	config.Timeout = 20 * time.Second
+	config.UserAgent = "craton"
+	return config, nil
+}
+
+func (c *Cluster) clientset() (*kubernetes.Clientset, error) {
+	config, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(config)
+}
+
+// awaitAPI waits until the API says that it is ready.
+func (c *Cluster) awaitAPI(ctx context.Context) error {
+	client, err := c.clientset()
+	if err != nil {
+		return err
+	}
+	c.opt.say("waiting for the API at %s", c.Plan.Network.APIServer)
+	return c.await(ctx, 5*time.Minute, 50*time.Millisecond, func(ctx context.Context) (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		if err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error(); err != nil {
+			return "the API is not ready: " + err.Error(), nil
+		}
+		return "", nil
+	})
+}
+
+// await calls check until it returns no reason to wait, and fails with the last reason
+// after the limit, or at once where a machine has died meanwhile.
+func (c *Cluster) await(ctx context.Context, limit, pause time.Duration, check func(context.Context) (wait string, err error)) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	looked := time.Now()
+	for {
+		reason, err := check(limited)
+		if err != nil {
+			return err
+		}
+		if reason == "" {
+			return nil
+		}
+		if time.Since(looked) > time.Second {
+			looked = time.Now()
+			states, err := c.Platform.States(limited)
+			if err != nil {
+				return err
+			}
+			for _, s := range states {
+				if !s.Running {
+					return fmt.Errorf("machine %s: %s", s.Name, s.Detail)
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-limited.Done():
+			return fmt.Errorf("after %s: %s; `craton status` says more", limit, reason)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// KubeconfigFile writes the kubeconfig into the cluster's folder, 0600, and returns its path.
+func (c *Cluster) KubeconfigFile() (string, error) {
+	b, err := c.Kubeconfig()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(c.Dir, "kubeconfig")
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b) {
+		return path, nil
+	}
+	return path, os.WriteFile(path, b, 0o600)
+}
+
+// Kubectl is the path of the payload's kubectl, which is built where it is missing.
+func (c *Cluster) Kubectl(ctx context.Context) (string, error) {
+	built, err := payload.Build(ctx, payload.Options{Cache: c.opt.Cache, Want: []string{"kubectl"}})
+	if err != nil {
+		return "", err
+	}
+	return built.HostBin("kubectl"), nil
+}

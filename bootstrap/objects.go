@@ -1,0 +1,89 @@
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
+
+	"craton.dev/craton/payload"
+	"craton.dev/craton/pki"
+	"craton.dev/craton/render/manifests"
+)
+
+// joinTime is how long a machine has to join with its bootstrap token.
+const joinTime = time.Hour
+
+func (c *Cluster) loadSecrets() (err error) {
+	c.Secrets, err = pki.Ensure(filepath.Join(c.Dir, "pki"), c.Plan, time.Now())
+	return err
+}
+
+// applyObjects applies what runs on the cluster from the start: kube-proxy, flannel,
+// CoreDNS, the rights of kubelets and operator, the plan, and the join tokens.
+func (c *Cluster) applyObjects(ctx context.Context) error {
+	objects, err := manifests.Objects(c.Plan, c.Secrets, payload.Image, time.Now().Add(joinTime))
+	if err != nil {
+		return err
+	}
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	c.opt.say("applying %d objects", len(objects))
+	for _, o := range objects {
+		resource, _ := meta.UnsafeGuessKindToResource(o.GroupVersionKind())
+		// The API has just come up: what it makes itself (namespaces, default roles) may
+		// be missing for a moment.
+		if err := c.await(ctx, time.Minute, 100*time.Millisecond, func(ctx context.Context) (string, error) {
+			_, err := client.Resource(resource).Namespace(o.GetNamespace()).
+				Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manifests.FieldManager, Force: true})
+			if err != nil {
+				return fmt.Sprintf("apply %s %s/%s: %v", o.GetKind(), o.GetNamespace(), o.GetName(), err), nil
+			}
+			return "", nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitReady waits until every machine's node is ready and its pods of the platform run.
+func (c *Cluster) awaitReady(ctx context.Context) error {
+	client, err := c.clientset()
+	if err != nil {
+		return err
+	}
+	said := ""
+	return c.await(ctx, 10*time.Minute, 200*time.Millisecond, func(ctx context.Context) (string, error) {
+		reason := c.notReady(ctx, client)
+		if reason != "" && reason != said {
+			said = reason
+			c.opt.say("waiting: %s", reason)
+		}
+		return reason, nil
+	})
+}
+
+// nodeReady is "" where the node is ready, and otherwise what keeps it.
+func nodeReady(n *corev1.Node) string {
+	for _, cond := range n.Status.Conditions {
+		if cond.Type == corev1.NodeReady {
+			if cond.Status == corev1.ConditionTrue {
+				return ""
+			}
+			return cond.Message
+		}
+	}
+	return "its kubelet has not reported yet"
+}

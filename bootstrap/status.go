@@ -1,0 +1,184 @@
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// Status is how a cluster is, for `craton status -o json`.
+type Status struct {
+	APIVersion string          `json:"apiVersion"`
+	Kind       string          `json:"kind"`
+	Cluster    string          `json:"cluster"`
+	Ready      bool            `json:"ready"`
+	Machines   []MachineStatus `json:"machines"`
+	Components []Component     `json:"components"`
+}
+
+// MachineStatus is how one machine is. Problem is a sentence, "" where nothing is wrong.
+type MachineStatus struct {
+	Name    string `json:"name"`
+	Role    string `json:"role"`
+	Address string `json:"address"`
+	Running bool   `json:"running"`
+	Ready   bool   `json:"ready"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// Component is how one program of the platform is, over all machines.
+type Component struct {
+	Name    string `json:"name"`
+	Want    int    `json:"want"`
+	Ready   int    `json:"ready"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// Status looks at the machines and asks the API. It never fails for what is wrong with
+// the cluster: that is in its answer.
+func (c *Cluster) Status(ctx context.Context) (*Status, error) {
+	s := &Status{APIVersion: c.Plan.APIVersion, Kind: "Status", Cluster: c.Name, Ready: true}
+	states, err := c.Platform.States(ctx)
+	if err != nil {
+		return nil, err
+	}
+	running := map[string]string{}
+	for _, st := range states {
+		running[st.Name] = st.Detail
+	}
+	client, err := c.clientset()
+	if err != nil {
+		return nil, err
+	}
+	nodes := map[string]*corev1.Node{}
+	list, apiErr := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if apiErr == nil {
+		for i := range list.Items {
+			nodes[list.Items[i].Name] = &list.Items[i]
+		}
+	}
+	for _, m := range c.Plan.Machines {
+		ms := MachineStatus{Name: m.Name, Role: string(m.Role), Address: m.Address.String()}
+		detail, exists := running[m.Name]
+		node := nodes[m.Name]
+		switch {
+		case !exists:
+			ms.Problem = "the machine was not made yet; `craton up` makes it"
+		case detail != "":
+			ms.Problem = detail
+		case apiErr != nil:
+			ms.Running, ms.Problem = true, "the API does not answer, so its node's state is not known"
+		case node == nil:
+			ms.Running, ms.Problem = true, "its kubelet has not joined the cluster"
+		default:
+			ms.Running, ms.Problem = true, nodeReady(node)
+		}
+		ms.Ready = ms.Problem == ""
+		s.Ready = s.Ready && ms.Ready
+		s.Machines = append(s.Machines, ms)
+	}
+	if apiErr != nil {
+		s.Ready = false
+		s.Components = append(s.Components, Component{Name: "kube-apiserver", Want: c.Plan.File.Masters, Problem: "the API does not answer: " + apiErr.Error()})
+		return s, nil
+	}
+	s.Components, err = components(ctx, client)
+	for _, comp := range s.Components {
+		s.Ready = s.Ready && comp.Problem == ""
+	}
+	return s, err
+}
+
+// components are the platform's programs: the static pods by their label, and its
+// DaemonSets and Deployments.
+func components(ctx context.Context, client kubernetes.Interface) ([]Component, error) {
+	var out []Component
+	pods, err := client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "tier=control-plane"})
+	if err != nil {
+		return nil, err
+	}
+	index := map[string]int{}
+	for _, pod := range pods.Items {
+		name := pod.Labels["component"]
+		i, ok := index[name]
+		if !ok {
+			i = len(out)
+			index[name] = i
+			out = append(out, Component{Name: name})
+		}
+		out[i].Want++
+		if podReady(&pod) {
+			out[i].Ready++
+		} else {
+			out[i].Problem = fmt.Sprintf("pod %s is not ready: %s", pod.Name, podProblem(&pod))
+		}
+	}
+	sets, err := client.AppsV1().DaemonSets("").List(ctx, metav1.ListOptions{LabelSelector: platform})
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range sets.Items {
+		comp := Component{Name: d.Name, Want: int(d.Status.DesiredNumberScheduled), Ready: int(d.Status.NumberReady)}
+		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want || comp.Want == 0 {
+			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
+		}
+		out = append(out, comp)
+	}
+	deployments, err := client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{LabelSelector: platform})
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range deployments.Items {
+		comp := Component{Name: d.Name, Want: int(*d.Spec.Replicas), Ready: int(d.Status.ReadyReplicas)}
+		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want {
+			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
+		}
+		out = append(out, comp)
+	}
+	return out, nil
+}
+
+func podReady(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// podProblem is what the kubelet says of the first container that does not run.
+func podProblem(p *corev1.Pod) string {
+	for _, c := range p.Status.ContainerStatuses {
+		if w := c.State.Waiting; w != nil {
+			return strings.TrimSpace(w.Reason + " " + w.Message)
+		}
+		if t := c.State.Terminated; t != nil {
+			return fmt.Sprintf("it ended with code %d", t.ExitCode)
+		}
+	}
+	return strings.ToLower(string(p.Status.Phase))
+}
+
+// notReady is the first reason why the cluster is not ready, as a sentence; "" where it is.
+func (c *Cluster) notReady(ctx context.Context, client kubernetes.Interface) string {
+	s, err := c.Status(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	for _, m := range s.Machines {
+		if m.Problem != "" {
+			return m.Name + ": " + m.Problem
+		}
+	}
+	for _, comp := range s.Components {
+		if comp.Problem != "" {
+			return comp.Problem
+		}
+	}
+	return ""
+}

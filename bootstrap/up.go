@@ -1,0 +1,199 @@
+package bootstrap
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"craton.dev/craton/cluster"
+	"craton.dev/craton/contract"
+	"craton.dev/craton/machines/local"
+	"craton.dev/craton/payload"
+	"craton.dev/craton/pki"
+	"craton.dev/craton/plan"
+	"craton.dev/craton/render/cloudinit"
+	"craton.dev/craton/render/firstboot"
+	"craton.dev/craton/render/ignition"
+	"craton.dev/craton/render/manifests"
+)
+
+// step is one part of Up. It looks at what is there before it does anything.
+type step struct {
+	name string
+	run  func(*Cluster, context.Context) error
+}
+
+// steps are what Up does, in this order. Each can be stopped anywhere and run again.
+func steps() []step {
+	return []step{
+		{"payload", (*Cluster).buildPayload},
+		{"secrets", (*Cluster).makeSecrets},
+		{"record", func(c *Cluster, _ context.Context) error { return c.record() }},
+		{"surroundings", (*Cluster).prepare},
+		{"machines", (*Cluster).startMachines},
+		{"api", (*Cluster).awaitAPI},
+		{"objects", (*Cluster).applyObjects},
+		{"ready", (*Cluster).awaitReady},
+	}
+}
+
+// Steps are the names of Up's steps, in order.
+func Steps() []string {
+	var names []string
+	for _, s := range steps() {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// Up brings the cluster of the file up, or what runs of it to what the file says now.
+// What cannot be changed on a running cluster is refused before anything is touched.
+func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, error) {
+	p, err := plan.Make(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := possible(file); err != nil {
+		return nil, err
+	}
+	c := &Cluster{Name: file.Name, Dir: filepath.Join(StateRoot, file.Name), Plan: p, opt: opt}
+	if err := c.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer c.release()
+	before, err := c.recorded()
+	if err != nil {
+		return nil, err
+	}
+	if before != nil {
+		if err := changeable(before, file); err != nil {
+			return nil, err
+		}
+	}
+	if c.Platform, err = local.New(c.Name, filepath.Join(c.Dir, "local"), local.Image{}); err != nil {
+		return nil, err
+	}
+	for _, s := range steps() {
+		if err := s.run(c, ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil, fmt.Errorf("stopped in step %s: run `craton up` again to go on, or `craton down` to remove it", s.name)
+			}
+			return nil, fmt.Errorf("step %s: %w", s.name, err)
+		}
+	}
+	return c, nil
+}
+
+// recorded is the file that the cluster was last brought to; nil where there is none.
+func (c *Cluster) recorded() (*cluster.Cluster, error) {
+	path := filepath.Join(c.Dir, applied)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	before := &cluster.Cluster{}
+	if err := json.Unmarshal(b, before); err != nil {
+		return nil, fmt.Errorf("%s: %w; `craton down` removes the cluster", path, err)
+	}
+	return before, nil
+}
+
+func (c *Cluster) buildPayload(ctx context.Context) error {
+	built, err := payload.Build(ctx, payload.Options{Cache: c.opt.Cache, Progress: func(e payload.Event) {
+		switch e.State {
+		case payload.Started:
+			c.opt.say("building %s", e.Component)
+		case payload.Built:
+			c.opt.say("built %s in %.0f s", e.Component, e.Seconds)
+		}
+	}})
+	if err != nil {
+		return err
+	}
+	c.payload = built
+	c.Platform.Image = local.Image{
+		Layers:          []string{built.NodeFS, built.RootFS},
+		Registry:        built.RegistryRoot,
+		RegistryProgram: built.HostBin("registry"),
+		ResolverProgram: built.HostBin("coredns"),
+	}
+	return nil
+}
+
+func (c *Cluster) makeSecrets(ctx context.Context) (err error) {
+	c.Secrets, err = pki.Ensure(filepath.Join(c.Dir, "pki"), c.Plan, time.Now())
+	if err != nil {
+		return err
+	}
+	c.Platform.RegistryAuthority = c.Secrets.Registry
+	c.Platform.APIAuthority = c.Secrets.Authorities[pki.KubernetesCA].Cert
+	return nil
+}
+
+func (c *Cluster) prepare(ctx context.Context) error {
+	if err := c.removeSurplus(ctx); err != nil {
+		return err
+	}
+	c.opt.say("network, names, registry and load balancer")
+	return c.Platform.Prepare(ctx, c.Plan)
+}
+
+// startMachines starts the machines that do not run, several at a time.
+func (c *Cluster) startMachines(ctx context.Context) error {
+	running := map[string]bool{}
+	states, err := c.Platform.States(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range states {
+		running[s.Name] = s.Running
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(4)
+	for _, m := range c.Plan.Machines {
+		if running[m.Name] {
+			continue
+		}
+		group.Go(func() error {
+			c.opt.say("starting %s (%s)", m.Name, m.Address)
+			config, err := c.firstBoot(ctx, m)
+			if err != nil {
+				return err
+			}
+			return c.Platform.Start(ctx, m, config)
+		})
+	}
+	return group.Wait()
+}
+
+// firstBoot is the machine's first-boot configuration in the format that the file asks for.
+func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine) ([]byte, error) {
+	opt := firstboot.Options{PauseImage: payload.Image("pause")}
+	var err error
+	if opt.RegistryCA, err = c.Platform.Trust(ctx); err != nil {
+		return nil, err
+	}
+	if m.Role == contract.Master {
+		if opt.Manifests, err = manifests.MasterFiles(c.Plan, m.Name, payload.Image); err != nil {
+			return nil, err
+		}
+	}
+	config, err := firstboot.For(c.Plan, m.Name, c.Secrets, opt)
+	if err != nil {
+		return nil, err
+	}
+	if c.Plan.File.FirstBoot == "cloud-init" {
+		return cloudinit.Render(config)
+	}
+	return ignition.Render(config)
+}

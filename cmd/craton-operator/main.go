@@ -1,0 +1,48 @@
+// Command craton-operator runs craton's controllers on a master: see package operate.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"craton.dev/craton/operate"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "craton-operator:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	var o operate.Options
+	kubeconfig := flag.String("kubeconfig", "", "the kubeconfig `file` by which to reach the API server")
+	flag.StringVar(&o.Healthz, "healthz", "", "the `address` of /healthz, for instance 127.0.0.1:10244")
+	flag.BoolVar(&o.LeaderElect, "leader-elect", false, "act only as the elected one of several operators")
+	flag.Parse()
+	if *kubeconfig == "" || flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	var err error
+	if o.Config, err = clientcmd.BuildConfigFromFlags("", *kubeconfig); err != nil {
+		return fmt.Errorf("--kubeconfig %s: %w", *kubeconfig, err)
+	}
+	o.Log = logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil))
+	ctrl.SetLogger(o.Log)
+	klog.SetLogger(o.Log)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return operate.Run(ctx, o)
+}
