@@ -60,7 +60,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	cfg := rest.CopyConfig(o.Config)
-	cfg.QPS, cfg.Burst = 100, 200
+	cfg.QPS, cfg.Burst = 300, 600
 	if err := waitForPlan(ctx, cfg, scheme, o.Log); err != nil {
 		return ignoreEnd(ctx, err)
 	}

@@ -18,18 +18,19 @@ import (
 // on two idle cores.
 const buildTime = 30 * time.Minute
 
-// compile builds a component's programs into dir.
-func compile(ctx context.Context, c Component, dir string) error {
+// compile builds a component's programs into dir; work is a folder for the meantime.
+func compile(ctx context.Context, c Component, dir, work string) error {
 	files, err := sourceFiles(c.Source)
 	if err != nil {
 		return err
 	}
-	// The module graph is beside the result, never in it.
-	work, err := os.MkdirTemp("", "craton-build-")
-	if err != nil {
-		return err
+	// Not one folder for both: Go ignores a go.mod in the folder for temporary files.
+	src, tmp := filepath.Join(work, "src"), filepath.Join(work, "tmp")
+	for _, d := range []string{src, tmp} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return err
+		}
 	}
-	defer os.RemoveAll(work)
 	for name, data := range files {
 		switch name {
 		case "module.mod":
@@ -37,16 +38,16 @@ func compile(ctx context.Context, c Component, dir string) error {
 		case "module.sum":
 			name = "go.sum"
 		}
-		if err := os.WriteFile(filepath.Join(work, name), []byte(data), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(src, name), []byte(data), 0o644); err != nil {
 			return err
 		}
 	}
 	for _, b := range c.Binaries {
 		out := filepath.Join(dir, b.Name)
 		if strings.HasSuffix(b.Package, ".c") {
-			err = compileC(ctx, c, b, work, out)
+			err = compileC(ctx, c, b, src, tmp, out)
 		} else {
-			err = goBuild(ctx, c, b, work, out)
+			err = goBuild(ctx, c, b, src, tmp, out)
 		}
 		if err != nil {
 			return err
@@ -57,20 +58,20 @@ func compile(ctx context.Context, c Component, dir string) error {
 
 // goBuild builds one program. -mod=readonly: every module must be in the pinned graph
 // with its hash, so that nobody can slip in another.
-func goBuild(ctx context.Context, c Component, b Binary, work, out string) error {
+func goBuild(ctx context.Context, c Component, b Binary, src, tmp, out string) error {
 	_, err := command.Cmd{
 		Name: "go",
 		Args: []string{"build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags(c.LDFlags), "-o", out, b.Package},
-		Dir:  work, Env: goEnv(c.Cgo), Timeout: buildTime, Attr: dieWithUs(),
+		Dir:  src, Env: append(goEnv(c.Cgo), "TMPDIR="+tmp), Timeout: buildTime, Attr: dieWithUs(),
 	}.Run(ctx)
 	return err
 }
 
 // compileC builds one C file of the component's module, statically.
-func compileC(ctx context.Context, c Component, b Binary, work, out string) error {
+func compileC(ctx context.Context, c Component, b Binary, src, tmp, out string) error {
 	list, err := command.Cmd{
 		Name: "go", Args: []string{"mod", "download", "-json", c.Module},
-		Dir: work, Env: goEnv(false), Timeout: buildTime, Attr: dieWithUs(),
+		Dir: src, Env: goEnv(false), Timeout: buildTime, Attr: dieWithUs(),
 	}.Run(ctx)
 	if err != nil {
 		return err
@@ -82,7 +83,7 @@ func compileC(ctx context.Context, c Component, b Binary, work, out string) erro
 	_, err = command.Cmd{
 		Name: "gcc",
 		Args: []string{"-Os", "-Wall", "-static", "-s", "-Wl,--build-id=none", "-DVERSION=v" + c.Version, "-o", out, b.Package},
-		Dir:  module.Dir, Attr: dieWithUs(),
+		Dir:  module.Dir, Env: []string{"TMPDIR=" + tmp}, Attr: dieWithUs(),
 	}.Run(ctx)
 	return err
 }

@@ -177,11 +177,11 @@ func (b *build) components(ctx context.Context, work *errgroup.Group, components
 }
 
 func (b *build) component(ctx context.Context, c Component) error {
-	dir, err := b.entry(ctx, "bin", c.Name, b.keys[c.Name], func(dir string) error {
+	dir, err := b.entry(ctx, "bin", c.Name, b.keys[c.Name], func(dir, work string) error {
 		if c.Name == Operator {
-			return b.operator.build(ctx, c, dir)
+			return b.operator.build(ctx, c, dir, work)
 		}
-		return compile(ctx, c, dir)
+		return compile(ctx, c, dir, work)
 	})
 	b.mu.Lock()
 	b.dirs[c.Name] = dir
@@ -194,7 +194,7 @@ func (b *build) rootFS(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := b.entry(ctx, "rootfs", MachineImage, key, func(dir string) error { return makeRootFS(ctx, dir) })
+	dir, err := b.entry(ctx, "rootfs", MachineImage, key, func(dir, work string) error { return makeRootFS(ctx, dir, work) })
 	if err != nil {
 		return "", failure(MachineImage, b.store.Dir, err)
 	}
@@ -222,21 +222,21 @@ func (b *build) nodeFS(ctx context.Context, components []Component, bins map[str
 	if err != nil {
 		return "", err
 	}
-	dir, _, err := b.store.Entry(ctx, "node", "node", k, func(dir string) error {
+	dir, _, err := b.store.Entry(ctx, "node", "node", k, func(dir, _ string) error {
 		return makeNodeFS(bins, components, dir)
 	})
 	return dir, err
 }
 
 // entry makes a cache entry and reports what happens.
-func (b *build) entry(ctx context.Context, kind, name, key string, fill func(string) error) (string, error) {
+func (b *build) entry(ctx context.Context, kind, name, key string, fill func(dir, work string) error) (string, error) {
 	start := time.Now()
-	dir, made, err := b.store.Entry(ctx, kind, name, key, func(dir string) error {
-		if err := ctx.Err(); err != nil {
+	dir, made, err := b.store.Entry(ctx, kind, name, key, func(dir, work string) error {
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		b.report(name, Started, 0)
-		return fill(dir)
+		return fill(dir, work)
 	})
 	switch {
 	case err != nil:

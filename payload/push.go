@@ -27,16 +27,16 @@ func (b *build) push(ctx context.Context, components []Component, p *Payload) er
 	if len(missing) == 0 {
 		return nil
 	}
-	registry, err := image.Serve(ctx, p.HostBin("registry"), p.RegistryRoot)
-	if err != nil {
-		return failure("registry", b.store.Dir, err)
-	}
-	defer registry.Close()
-	work, err := os.MkdirTemp("", "craton-images-")
+	work, err := b.store.Temp("registry")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
+	registry, err := image.Serve(ctx, p.HostBin("registry"), p.RegistryRoot, work)
+	if err != nil {
+		return failure("registry", b.store.Dir, err)
+	}
+	defer registry.Close()
 	for _, c := range missing {
 		start := time.Now()
 		if err := b.pushOne(ctx, c, p, registry, work); err != nil {

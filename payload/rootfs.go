@@ -30,8 +30,9 @@ func rootFSKey() (string, error) {
 	return key(MachineImage, debian, files)
 }
 
-// makeRootFS unpacks a Debian with what all machines share into dir.
-func makeRootFS(ctx context.Context, dir string) error {
+// makeRootFS unpacks a Debian with what all machines share into dir; work is a folder for
+// the meantime.
+func makeRootFS(ctx context.Context, dir, work string) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("the machine image can only be made by root: run craton with sudo")
 	}
@@ -39,11 +40,6 @@ func makeRootFS(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	work, err := os.MkdirTemp("", "craton-rootfs-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(work)
 	setup := filepath.Join(work, "setup.sh")
 	if err := os.WriteFile(setup, []byte(files["setup.sh"]), 0o755); err != nil {
 		return err

@@ -109,13 +109,13 @@ func diffBy[T any](before, after []T, key func(T) string) Set[T] {
 }
 
 // diffRules pairs rules that open the same; of those left over it pairs the ones of a
-// role, direction and protocol that share a clause, since that clause's opening moved.
+// protocol that share a clause, since that clause's opening moved.
 func diffRules(before, after []Rule) RuleChanges {
 	set := diffBy(before, after, Rule.opening)
 	out := RuleChanges{Opened: []Rule{}, Closed: set.Removed, Changed: set.Changed}
 	for _, r := range set.Added {
 		i := slices.IndexFunc(out.Closed, func(old Rule) bool {
-			return old.Role == r.Role && old.Direction == r.Direction && old.Protocol == r.Protocol &&
+			return old.Protocol == r.Protocol &&
 				slices.ContainsFunc(old.Clauses, func(id string) bool { return slices.Contains(r.Clauses, id) })
 		})
 		if i < 0 {

@@ -138,7 +138,7 @@ func (p *Plan) explain(clause contract.Clause, asked contract.PortRange, peers m
 	case clause.Reason != "":
 		e.Without = clause.Reason
 	case len(sentences) > 0:
-		e.Without = "no longer: " + strings.Join(sentences, "; ")
+		e.Without = "this stops: " + strings.Join(sentences, "; ")
 	default:
 		e.Without = "nothing is known to need it"
 	}

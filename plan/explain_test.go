@@ -120,3 +120,21 @@ func TestExplainRefuses(t *testing.T) {
 		t.Error("a plan without its file can't be explained")
 	}
 }
+
+// TestExplanations shows whole answers: an ingress and its egress, components that are
+// off, and a port that nothing opens.
+func TestExplanations(t *testing.T) {
+	p := parse(t, smallest)
+	var out bytes.Buffer
+	for _, query := range []string{"tcp/10250", "32000", "worker.machine.kubelet", "50000"} {
+		e, err := Explain(p, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.WriteString("== " + query + "\n")
+		if err := e.WriteTable(&out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden(t, "explanations.golden", out.Bytes())
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -76,7 +77,23 @@ func TestSVG(t *testing.T) {
 		if err := WriteSVG(&out, p); err != nil {
 			t.Fatal(err)
 		}
-		titles, labels := 0, 0
+		titles, labels, arrows, loops := 0, 0, 0, 0
+		for _, r := range p.Rules {
+			for _, peer := range r.Peers {
+				switch {
+				case peer == laneOf[r.Role]:
+					loops++
+				case len(p.Peers[peer]) > 0:
+					arrows++
+				}
+			}
+		}
+		if got := strings.Count(out.String(), "<circle"); got != arrows {
+			t.Errorf("%d arrows, want %d: one for each rule and peer with addresses", got, arrows)
+		}
+		if got := len(regexp.MustCompile(`d="M[0-9.]+ [0-9.]+C`).FindAllString(out.String(), -1)); got != loops {
+			t.Errorf("%d loops, want %d: one for each rule between machines of one role", got, loops)
+		}
 		d := xml.NewDecoder(bytes.NewReader(out.Bytes()))
 		for {
 			token, err := d.Token()

@@ -40,7 +40,7 @@ func rulesOf(c *cluster.Cluster, clauses []contract.Clause, peers map[contract.P
 				continue
 			}
 			same.Clauses = append(same.Clauses, clause.ID)
-			if false {
+			if rank(clause.Level) < rank(same.Level) {
 				same.Level = clause.Level
 			}
 		}

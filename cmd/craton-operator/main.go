@@ -27,12 +27,14 @@ func main() {
 
 func run() error {
 	var o operate.Options
-	kubeconfig := flag.String("kubeconfig", "", "the kubeconfig `file` by which to reach the API server")
-	flag.StringVar(&o.Healthz, "healthz", "", "the `address` of /healthz, for instance 127.0.0.1:10244")
-	flag.BoolVar(&o.LeaderElect, "leader-elect", false, "act only as the elected one of several operators")
-	flag.Parse()
-	if *kubeconfig == "" || flag.NArg() > 0 {
-		flag.Usage()
+	// A set of its own: controller-runtime puts flags that nobody asked for into the common one.
+	flags := flag.NewFlagSet("craton-operator", flag.ExitOnError)
+	kubeconfig := flags.String("kubeconfig", "", "the kubeconfig `file` by which to reach the API server")
+	flags.StringVar(&o.Healthz, "healthz", "", "the `address` of /healthz, for instance 127.0.0.1:10244")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "act only as the elected one of several operators")
+	flags.Parse(os.Args[1:]) // ends the program where it fails
+	if *kubeconfig == "" || flags.NArg() > 0 {
+		flags.Usage()
 		os.Exit(2)
 	}
 	var err error

@@ -33,9 +33,9 @@ func (s Store) Has(kind, name, key string) bool {
 }
 
 // Entry returns the entry's folder. Where there is none, fill makes it: it gets an empty
-// folder that becomes the entry when fill returns nil. The second result tells whether
-// fill was called and succeeded.
-func (s Store) Entry(ctx context.Context, kind, name, key string, fill func(dir string) error) (string, bool, error) {
+// folder dir that becomes the entry when fill returns nil, and another one, work, for what
+// it needs meanwhile. The second result tells whether fill was called and succeeded.
+func (s Store) Entry(ctx context.Context, kind, name, key string, fill func(dir, work string) error) (string, bool, error) {
 	path := s.Path(kind, name, key)
 	if s.Has(kind, name, key) {
 		return path, false, nil
@@ -48,31 +48,40 @@ func (s Store) Entry(ctx context.Context, kind, name, key string, fill func(dir 
 	if s.Has(kind, name, key) { // made while we waited
 		return path, false, nil
 	}
-	tmp, err := s.temp(kind + "-" + name)
+	tmp, err := s.Temp(kind + "-" + name)
 	if err != nil {
 		return "", false, err
 	}
 	defer os.RemoveAll(tmp)
-	if err := fill(tmp); err != nil {
+	dir, work := filepath.Join(tmp, "entry"), filepath.Join(tmp, "work")
+	for _, d := range []string{dir, work} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return "", false, err
+		}
+	}
+	if err := fill(dir, work); err != nil {
 		return "", false, err
 	}
-	if err := sync(tmp); err != nil {
+	// Whatever this process's umask is: a machine's root folder is readable by all.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", false, err
+	}
+	if err := flush(dir); err != nil {
 		return "", false, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", false, err
 	}
-	return path, true, os.Rename(tmp, path)
+	return path, true, os.Rename(dir, path)
 }
 
-// temp makes an empty folder. The caller holds name's lock, so whatever bears the name
-// was left by a process that died.
-func (s Store) temp(name string) (string, error) {
+// Temp makes an empty folder. The caller holds name's lock, so whatever bears the name was
+// left by a process that died.
+func (s Store) Temp(name string) (string, error) {
 	dir := filepath.Join(s.Dir, "tmp", name)
 	if err := os.RemoveAll(dir); err != nil {
 		return "", fmt.Errorf("remove what a killed build left: %w", err)
 	}
-	// Not MkdirTemp: its 0700 would stay with the entry.
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
@@ -105,9 +114,9 @@ func (s Store) Lock(ctx context.Context, name string) (func(), error) {
 	}
 }
 
-// sync brings the folder to the disk before it gets its final name: after a power cut,
+// flush brings the folder to the disk before it gets its final name: after a power cut,
 // an entry that is there must be whole.
-func sync(dir string) error {
+func flush(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -25,20 +25,21 @@ const arch = runtime.GOARCH
 
 // Registry is a running registry that only this process can reach.
 type Registry struct {
-	transport http.RoundTripper
+	transport *http.Transport
 	stop      context.CancelFunc
 	ended     chan error
-	dir       string
+	dir       *os.File
 }
 
-// Serve starts the registry program on the storage folder root, behind a socket. Close
-// ends it.
-func Serve(ctx context.Context, program, root string) (*Registry, error) {
-	dir, err := os.MkdirTemp("", "craton-registry-")
+// Serve starts the registry program on the storage folder root, behind a socket in the
+// folder work. Close ends it.
+func Serve(ctx context.Context, program, root, work string) (*Registry, error) {
+	dir, err := os.Open(work)
 	if err != nil {
 		return nil, err
 	}
-	socket := filepath.Join(dir, "socket")
+	// A socket's path may have 107 bytes only: both sides name it relative to the folder.
+	socket := fmt.Sprintf("/proc/self/fd/%d/socket", dir.Fd())
 	// JSON is YAML too, and needs no escaping of ours.
 	config, err := json.Marshal(map[string]any{
 		"version": "0.1",
@@ -47,12 +48,12 @@ func Serve(ctx context.Context, program, root string) (*Registry, error) {
 			"filesystem":  map[string]any{"rootdirectory": root},
 			"maintenance": map[string]any{"uploadpurging": map[string]any{"enabled": false}},
 		},
-		"http": map[string]any{"net": "unix", "addr": socket, "secret": "for uploads of this process only"},
+		"http": map[string]any{"net": "unix", "addr": "socket", "secret": "for uploads of this process only"},
 	})
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "config.yaml")
+	path := filepath.Join(work, "config.yaml")
 	if err := os.WriteFile(path, config, 0o600); err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func Serve(ctx context.Context, program, root string) (*Registry, error) {
 	r.transport = &http.Transport{DialContext: dial}
 	go func() {
 		_, err := command.Cmd{
-			Name: program, Args: []string{"serve", path}, Timeout: time.Hour,
+			Name: program, Args: []string{"serve", path}, Dir: work, Timeout: time.Hour,
 			Env:  []string{"OTEL_TRACES_EXPORTER=none"},
 			Attr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 		}.Run(ctx)
@@ -92,9 +93,10 @@ func Serve(ctx context.Context, program, root string) (*Registry, error) {
 
 // Close ends the registry; its storage stays.
 func (r *Registry) Close() {
+	r.transport.CloseIdleConnections()
 	r.stop()
 	<-r.ended
-	os.RemoveAll(r.dir)
+	r.dir.Close()
 }
 
 // Push stores an image under its upstream name, such as registry.k8s.io/pause:3.10,
