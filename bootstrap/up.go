@@ -178,10 +178,12 @@ func (c *Cluster) startMachines(ctx context.Context) error {
 
 // firstBoot is the machine's first-boot configuration in the format that the file asks for.
 func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine) ([]byte, error) {
-	opt := firstboot.Options{PauseImage: payload.Image("pause")}
-	var err error
-	if opt.RegistryCA, err = c.Platform.Trust(ctx); err != nil {
+	facts, err := c.Platform.Facts(ctx)
+	if err != nil {
 		return nil, err
+	}
+	opt := firstboot.Options{
+		PauseImage: payload.Image("pause"), RegistryCA: facts.RegistryCA, RestrictOOMScoreAdj: facts.NoSysResource,
 	}
 	if m.Role == contract.Master {
 		if opt.Manifests, err = manifests.MasterFiles(c.Plan, m.Name, payload.Image); err != nil {

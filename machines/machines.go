@@ -18,9 +18,8 @@ type Platform interface {
 	// names, registry, load balancer) what the plan says, whatever they were before.
 	// It is idempotent and applies changes to what runs.
 	Prepare(ctx context.Context, p *plan.Plan) error
-	// Trust is the PEM of the authority that signs the platform's registries, for the
-	// machines' first-boot configuration. It is empty where machines trust them already.
-	Trust(ctx context.Context) ([]byte, error)
+	// Facts are what the machines' first-boot configuration has to know of the platform.
+	Facts(ctx context.Context) (Facts, error)
 	// Start makes the machine where there is none, with its first-boot configuration
 	// (Ignition or cloud-init, as the plan's file says), and boots it where it is off.
 	Start(ctx context.Context, machine plan.Machine, firstBoot []byte) error
@@ -36,6 +35,16 @@ type Platform interface {
 	States(ctx context.Context) ([]State, error)
 	// Destroy removes all machines and the surroundings.
 	Destroy(ctx context.Context) error
+}
+
+// Facts are what a platform's machines have to be told of it.
+type Facts struct {
+	// RegistryCA is the PEM of the authority that signs the platform's registries. It is
+	// empty where machines trust them already.
+	RegistryCA []byte
+	// NoSysResource says that root on the machines lacks CAP_SYS_RESOURCE, so that nothing
+	// there can lower a process's OOM score.
+	NoSysResource bool
 }
 
 // State is how a machine is.

@@ -16,12 +16,12 @@ import (
 	"craton.dev/craton/plan"
 )
 
-// The names of the authorities that every cluster has. An external etcd cluster's
-// authority is the user's; it is in Secrets as ExternalEtcd, without a key.
+// The names in Secrets.Authorities: the plan's, and two beside them. An external etcd cluster is the user's: its
+// authority is in Secrets without a key.
 const (
-	KubernetesCA = "kubernetes"
-	EtcdCA       = "etcd"
-	FrontProxyCA = "front-proxy"
+	KubernetesCA = plan.KubernetesCA
+	EtcdCA       = plan.EtcdCA
+	FrontProxyCA = plan.FrontProxyCA
 	RegistryCA   = "registry"
 	ExternalEtcd = "external-etcd"
 )

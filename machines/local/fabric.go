@@ -132,4 +132,3 @@ func (n notAllowed) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
 }
 
 var _ netlink.CustomConntrackFilter = notAllowed{}
-

@@ -22,7 +22,7 @@ done
 config=/usr/lib/craton/first-boot/config.ign
 if [ -e $config ]; then
 	say "applying the Ignition configuration"
-	: >/etc/machine-id # systemd presets units where it is empty
+	echo uninitialized >/etc/machine-id # then systemd takes this for the first boot, and presets units
 	mkdir -p /run/ignition
 	for stage in fetch-offline fetch kargs disks mount files; do
 		IGNITION_CONFIG_FILE=$config /usr/lib/craton/ignition --platform=file --root=/ \

@@ -228,7 +228,7 @@ func (p *Platform) Exec(ctx context.Context, name string, argv []string, in io.R
 		env = append(env, "TERM="+term)
 	}
 	args := append([]string{"--target", strconv.Itoa(pid), "--mount", "--uts", "--ipc", "--net", "--pid",
-		"--cgroup", "--root", "--wd=/root"}, env...)
+		"--cgroup", "--root", "--wdns=/root"}, env...)
 	_, err = command.Cmd{Name: "nsenter", Args: append(args, argv...), Stdin: in, Stdout: out, Stderr: errw,
 		Timeout: 24 * time.Hour}.Run(ctx)
 	return err

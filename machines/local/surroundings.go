@@ -13,6 +13,9 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"craton.dev/craton/machines"
 	"craton.dev/craton/pki"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/dns"
@@ -109,8 +112,14 @@ func (p *Platform) startResolver(pl *plan.Plan) error {
 	return p.keep(processResolver, outsideNS, []string{p.Image.ResolverProgram, "-conf", corefile}, core, nil)
 }
 
-// Trust implements machines.Platform.
-func (p *Platform) Trust(ctx context.Context) ([]byte, error) { return p.RegistryAuthority.Cert, nil }
+// Facts implements machines.Platform. The machines' root can do what this process can.
+func (p *Platform) Facts(ctx context.Context) (machines.Facts, error) {
+	bounded, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_RESOURCE, 0, 0, 0)
+	if err != nil {
+		return machines.Facts{}, fmt.Errorf("read this process's capabilities: %w", err)
+	}
+	return machines.Facts{RegistryCA: p.RegistryAuthority.Cert, NoSysResource: bounded == 0}, nil
+}
 
 func (p *Platform) startRegistry(pl *plan.Plan) error {
 	dir := p.path("registry")

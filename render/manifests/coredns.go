@@ -57,7 +57,7 @@ func coreDNS(p *plan.Plan, images Images) ([]runtime.Object, error) {
 	pod := corev1.PodSpec{
 		ServiceAccountName: name,
 		DNSPolicy:          corev1.DNSDefault,
-		PriorityClassName:  "system-cluster-critical",
+		PriorityClassName:  clusterCritical,
 		SecurityContext:    seccomp(),
 		EnableServiceLinks: new(false),
 		Tolerations:        platformTolerations(p),

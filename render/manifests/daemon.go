@@ -48,7 +48,7 @@ func daemon(p *plan.Plan, images Images, name, account string, command []string,
 				Spec: corev1.PodSpec{
 					HostNetwork: true, DNSPolicy: corev1.DNSDefault,
 					ServiceAccountName: account,
-					PriorityClassName:  "system-node-critical",
+					PriorityClassName:  nodeCritical,
 					SecurityContext:    seccomp(),
 					EnableServiceLinks: new(false),
 					Tolerations:        []corev1.Toleration{{Operator: corev1.TolerationOpExists}},

@@ -36,26 +36,36 @@ const (
 // Images gives the full name of a component's image, for instance for "kube-apiserver".
 type Images func(component string) string
 
-// Ports on a machine's loopback address. No packet to them crosses the network, so no
-// clause is about them.
+// Ports on a machine's loopback address, and in CoreDNS's pods. No packet to them crosses
+// a machine's own network, so no clause is about them.
 const (
-	etcdHealthPort        = 2381
-	proxyHealthPort       = 10256
-	proxyMetricsPort      = 10249
-	managerPort           = 10257
-	schedulerPort         = 10259
-	flannelHealthPort     = 10246
-	operatorHealthPort    = 10244
-	dnsPort               = 53
-	dnsHealthPort         = 8080
-	dnsReadyPort          = 8181
-	clauseEtcdClient      = "master.ingress.etcd-client"
-	clauseEtcdPeer        = "master.ingress.etcd-peer"
-	clauseVXLAN           = "master.ingress.vxlan"
-	clauseNodePorts       = "worker.ingress.node-ports"
-	nodeMaskBits          = 24
-	criticalPriority      = 2000001000
-	criticalPriorityClass = "system-node-critical"
+	etcdHealthPort     = 2381
+	proxyHealthPort    = 10256
+	proxyMetricsPort   = 10249
+	managerPort        = 10257
+	schedulerPort      = 10259
+	flannelHealthPort  = 10246
+	operatorHealthPort = 10244
+	dnsPort            = 53
+	dnsHealthPort      = 8080
+	dnsReadyPort       = 8181
+)
+
+// The clauses whose ports programs listen on.
+const (
+	clauseEtcdClient = "master.ingress.etcd-client"
+	clauseEtcdPeer   = "master.ingress.etcd-peer"
+	clauseVXLAN      = "master.ingress.vxlan"
+	clauseNodePorts  = "worker.ingress.node-ports"
+)
+
+const (
+	// nodeMaskBits gives each machine 254 pods' addresses.
+	nodeMaskBits = 24
+	// criticalPriority is the value of Kubernetes' own class of this name.
+	criticalPriority = 2000001000
+	nodeCritical     = "system-node-critical"
+	clusterCritical  = "system-cluster-critical"
 )
 
 // ports are a clause's only range of ports.

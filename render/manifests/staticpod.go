@@ -108,7 +108,7 @@ func (s staticPod) pod() *corev1.Pod {
 	}
 	spec := corev1.PodSpec{
 		HostNetwork: true, DNSPolicy: corev1.DNSDefault,
-		PriorityClassName: criticalPriorityClass,
+		PriorityClassName: nodeCritical,
 		// Static pods do not pass the admission that would look the class up.
 		Priority:        new(int32(criticalPriority)),
 		SecurityContext: seccomp(),

@@ -1,0 +1,70 @@
+# What a person types. "make help" lists it.
+#
+# check is for every save: no root, no cluster. test is everything, as a CI runs it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Machines and their network need root. sudo forgets where go is.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$(PATH)")
+
+# A commit is written into the program where git can tell it; nothing needs it.
+VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+FILE ?= cluster.yaml
+
+# All but the tests on a real cluster, which are a target of their own.
+PACKAGES = $$(go list ./... | grep -v '^craton.dev/craton/test')
+
+# Packages without effects on the host: these run with the race detector.
+PURE = ./contract/... ./cluster/... ./plan/... ./pki/... ./render/... ./operate/... ./doctor/... ./command/... ./cli/...
+
+.PHONY: help setup setup-test build check test unit race fuzz cluster-test up down docs
+
+help: ## say what the targets are
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
+
+setup: ## install what clusters need from Debian's packages
+	scripts/setup
+
+setup-test: ## and what the tests need besides
+	scripts/setup test
+
+build: ## build bin/craton
+	CGO_ENABLED=0 go build $(VCS) -o bin/craton ./cmd/craton
+
+check: ## formatting, vet, linters and quick tests: no root, no cluster
+	scripts/format
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go test -short $(PACKAGES)
+
+test: setup-test check unit race fuzz cluster-test ## everything, with a real cluster
+
+unit: ## all tests that need no cluster, also the slow ones
+	go test -timeout 20m $(PACKAGES)
+
+race: ## the pure packages' tests with the race detector
+	CGO_ENABLED=1 go test -short -race $(PURE)
+
+fuzz: ## a minute of fuzzing, shared by all fuzz tests
+	scripts/fuzz 60
+
+# The payload is built first, so that a cold cache does not count in the tests' time limit.
+cluster-test: build ## a real cluster: up, use, change, kill, down
+	$(SUDO) bin/craton payload build
+	$(SUDO) go test ./test/... -count=1 -timeout 40m -v
+
+up: setup build ## bring the cluster of cluster.yaml (or FILE=…) up
+	@test -e $(FILE) || bin/craton init --file $(FILE)
+	$(SUDO) bin/craton up --file $(FILE)
+
+down: build ## remove it
+	$(SUDO) bin/craton down --file $(FILE)
+
+docs: build ## write the generated pages and the picture in docs/
+	bin/craton docs --dir docs
+	bin/craton plan --file examples/small.yaml -o svg > docs/picture.svg
