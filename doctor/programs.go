@@ -44,7 +44,7 @@ func missingPrograms(verdict func(next, format string, args ...any) Result, miss
 	for _, p := range missing {
 		if p.name == "go" {
 			// Debian's is too old.
-			packages = append(packages, "Go 1.26 or later from https://go.dev/dl")
+			packages = append(packages, "Go 1.26 or later")
 			what = append(what, "go ("+p.use+")")
 			continue
 		}

@@ -117,8 +117,20 @@ func (pr process) stop(grace time.Duration) error {
 	return nil
 }
 
-// startTime is when a process began, in the kernel's ticks since boot. A zombie has none.
-func startTime(pid int) (uint64, error) {
+// startTime is when a process began, in the kernel's ticks since boot. A zombie has none;
+// but a process whose other thread is just becoming another program looks like one for a
+// moment, so it is looked at again.
+func startTime(pid int) (born uint64, err error) {
+	for range 4 {
+		if born, err = readStartTime(pid); !errors.Is(err, os.ErrProcessDone) {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return born, err
+}
+
+func readStartTime(pid int) (uint64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err

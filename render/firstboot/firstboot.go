@@ -85,7 +85,7 @@ func For(p *plan.Plan, machine string, s *pki.Secrets, opt Options) (*Config, er
 	if err != nil {
 		return nil, err
 	}
-	files = append(files, kubelet...)
+	files = append(append(files, kubelet...), joinFile(p, m), sshFile(m))
 	if master {
 		secrets, err := masterSecrets(p, m, s)
 		if err != nil {
@@ -101,7 +101,7 @@ func For(p *plan.Plan, machine string, s *pki.Secrets, opt Options) (*Config, er
 		}
 	}
 	config.Files = files
-	config.Units = []Unit{containerdUnit, kubeletUnit(m)}
+	config.Units = []Unit{containerdUnit, joinUnit, kubeletUnit(m)}
 	return config, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 )
 
@@ -32,3 +33,12 @@ net.ipv4.ip_forward = 1
 # A pod that reaches itself or its neighbour through a service gets its answers translated.
 -net.bridge.bridge-nf-call-iptables = 1
 `)
+
+// sshFile makes the SSH server listen on the machine's own address, and only on masters:
+// the contract opens ssh to no other machine.
+func sshFile(m *plan.Machine) File {
+	if m.Role == contract.Master {
+		return File{"/etc/ssh/sshd_config.d/address.conf", 0o644, fmt.Appendf(nil, "ListenAddress %s\n", m.Address)}
+	}
+	return File{"/etc/systemd/system/ssh.service.d/off.conf", 0o644, []byte("[Unit]\nConditionPathExists=!" + kubeletConfig + "\n")}
+}

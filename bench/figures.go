@@ -1,0 +1,65 @@
+package main
+
+import "fmt"
+
+const (
+	mib  = 1.0 / (1 << 20)
+	gbit = 8e-9
+)
+
+// figures are the table's lines, with the project's goals.
+func figures() []figure {
+	var out []figure
+	for _, verb := range []string{planVerb, renderVerb} {
+		for _, n := range sizes {
+			time := figure{title: fmt.Sprintf("%s, %d workers: time", verb, n), sample: sampleName(verb, n, "s"), unit: "s"}
+			peak := figure{title: fmt.Sprintf("%s, %d workers: peak memory", verb, n), sample: sampleName(verb, n, "B"), unit: "MiB", scale: mib}
+			if n == largest {
+				time.goal, peak.goal = atMost, atMost
+				time.limit, peak.limit = map[string]float64{planVerb: 1, renderVerb: 10}[verb], map[string]float64{planVerb: 200, renderVerb: 300}[verb]
+			}
+			out = append(out, time, peak)
+		}
+		// Without what a start costs, twice the workers cost twice the time, or memory; the
+		// limit leaves a quarter for noise.
+		out = append(out,
+			figure{title: fmt.Sprintf("%s: time added by %d workers against %d", verb, largest, largest/2),
+				sample: addedName(verb, largest, "s"), against: addedName(verb, largest/2, "s"), unit: "s", goal: atMost, limit: 2.5},
+			figure{title: fmt.Sprintf("%s: peak memory added by %d workers against %d", verb, largest, largest/2),
+				sample: addedName(verb, largest, "B"), against: addedName(verb, largest/2, "B"), unit: "MiB", scale: mib, goal: atMost, limit: 2.5},
+		)
+	}
+	for _, load := range []struct {
+		title, sample, unit string
+		scale               float64
+	}{
+		{"throughput", "throughput", "Gbit/s", gbit},
+		{"connections a second", "connections", "1/s", 0},
+	} {
+		for _, pair := range []struct{ what, with, against string }{
+			{"rules of 5 workers against no rules", rules5, rulesNone},
+			{"rules of 5,000 workers against no rules", rules5000, rulesNone},
+			{"rules of 5,000 workers against those of 5", rules5000, rules5},
+		} {
+			out = append(out, figure{
+				title: "fabric, " + load.title + ": " + pair.what, unit: load.unit, scale: load.scale,
+				sample: load.sample + pair.with, against: load.sample + pair.against, goal: atLeast, limit: 0.9,
+			})
+		}
+	}
+	return append(out,
+		figure{title: "first API answer of `up` against bare etcd and kube-apiserver", sample: "first answer", against: "floor",
+			unit: "s", goal: atMost, limit: 1.5},
+		figure{title: "`up` 1+1 against kubeadm, both from nothing to ready, images from the fabric's registry", sample: "up",
+			against: "kubeadm from nothing", unit: "s", goal: atMost, limit: 0.7},
+		figure{title: "`up` 1+1 from nothing against kubeadm init + join + flannel on booted machines that have the images", sample: "up",
+			against: "kubeadm", unit: "s", goal: atMost, limit: 0.7},
+		figure{title: "kubeadm's surroundings and machines booted", sample: "kubeadm machines", unit: "s"},
+		figure{title: "kubeadm's images pulled", sample: "kubeadm images", unit: "s"},
+		figure{title: "`up` where there is nothing to do", sample: "no-op", unit: "s", goal: atMost, limit: 3},
+		figure{title: "`down`", sample: "down", unit: "s"},
+		figure{title: "resident memory of craton's own on the master (operator)", sample: "memory master", unit: "MiB", scale: mib, goal: atMost, limit: 40},
+		figure{title: "resident memory of craton's own on the worker", sample: "memory worker", unit: "MiB", scale: mib, goal: atMost, limit: 40},
+		figure{title: "resident memory of craton's own on the host (gateway)", sample: "memory host", unit: "MiB", scale: mib},
+	)
+}
