@@ -25,7 +25,7 @@ func possible(f *cluster.Cluster) error {
 // certificates, addresses or configuration that machines read once.
 var moving = map[string]bool{
 	"workers": true, "infra": true, "profile": true,
-	"registries": true, "timeServers": true, "versions": true,
+	"registries": true, "timeServers": true,
 	"options.nodePortRange": true, "options.etcdClientPort": true, "options.infraTaint": true,
 	"options.nodeExporter": true, "options.cAdvisor": true,
 	"ingress": true,

@@ -51,9 +51,9 @@ func files(t *testing.T, dir string) map[string]string {
 		if err != nil {
 			return err
 		}
-		want := fs.FileMode(fileMode)
+		want := fs.FileMode(0o600)
 		if d.IsDir() {
-			want = dirMode
+			want = 0o700
 		}
 		if info.Mode().Perm() != want {
 			t.Errorf("%s has mode %o, want %o", path, info.Mode().Perm(), want)

@@ -42,7 +42,7 @@ func apiServer(p *plan.Plan, m *plan.Machine) (staticPod, error) {
 	files := []string{
 		firstboot.KubernetesCA, firstboot.EtcdCA, firstboot.FrontProxyCA,
 		firstboot.ServiceAccountPublic, firstboot.ServiceAccountKey,
-		AuthenticationPath,
+		firstboot.Encryption, AuthenticationPath,
 	}
 	for _, identity := range []string{server, etcdClient, kubelet, frontProxy} {
 		files = append(files, firstboot.CertPath(identity), firstboot.KeyPath(identity))
