@@ -12,8 +12,8 @@ func figures() []figure {
 	var out []figure
 	for _, verb := range []string{planVerb, renderVerb} {
 		for _, n := range sizes {
-			time := figure{title: fmt.Sprintf("%s, %d workers: time", verb, n), sample: sampleName(verb, n, "s"), unit: "s"}
-			peak := figure{title: fmt.Sprintf("%s, %d workers: peak memory", verb, n), sample: sampleName(verb, n, "B"), unit: "MiB", scale: mib}
+			time := figure{title: fmt.Sprintf("`%s`, %d workers: time", verb, n), sample: sampleName(verb, n, "s"), unit: "s"}
+			peak := figure{title: fmt.Sprintf("`%s`, %d workers: peak memory", verb, n), sample: sampleName(verb, n, "B"), unit: "MiB", scale: mib}
 			if n == largest {
 				time.goal, peak.goal = atMost, atMost
 				time.limit, peak.limit = map[string]float64{planVerb: 1, renderVerb: 10}[verb], map[string]float64{planVerb: 200, renderVerb: 300}[verb]
@@ -23,9 +23,9 @@ func figures() []figure {
 		// Without what a start costs, twice the workers cost twice the time, or memory; the
 		// limit leaves a quarter for noise.
 		out = append(out,
-			figure{title: fmt.Sprintf("%s: time added by %d workers against %d", verb, largest, largest/2),
-				sample: addedName(verb, largest, "s"), against: addedName(verb, largest/2, "s"), unit: "s", goal: atMost, limit: 2.5},
-			figure{title: fmt.Sprintf("%s: peak memory added by %d workers against %d", verb, largest, largest/2),
+			figure{title: fmt.Sprintf("`%s`: processor time added by %d workers against %d", verb, largest, largest/2),
+				sample: addedName(verb, largest, "cpu"), against: addedName(verb, largest/2, "cpu"), unit: "s", goal: atMost, limit: 2.5},
+			figure{title: fmt.Sprintf("`%s`: peak memory added by %d workers against %d", verb, largest, largest/2),
 				sample: addedName(verb, largest, "B"), against: addedName(verb, largest/2, "B"), unit: "MiB", scale: mib, goal: atMost, limit: 2.5},
 		)
 	}

@@ -59,7 +59,7 @@ func (b *bench) planAndRender(ctx context.Context) error {
 		}
 	}
 	for _, verb := range []string{planVerb, renderVerb} {
-		for _, unit := range []string{"s", "B"} {
+		for _, unit := range []string{"cpu", "B"} {
 			for _, n := range []int{largest / 2, largest} {
 				b.samples.add(addedName(verb, n, unit), b.last(sampleName(verb, n, unit))-b.last(sampleName(verb, 1, unit)))
 			}
@@ -70,6 +70,7 @@ func (b *bench) planAndRender(ctx context.Context) error {
 
 func (b *bench) usage(verb string, workers int, u usage) {
 	b.samples.add(sampleName(verb, workers, "s"), u.wall.Seconds())
+	b.samples.add(sampleName(verb, workers, "cpu"), u.cpu.Seconds())
 	b.samples.add(sampleName(verb, workers, "B"), float64(u.peak))
 }
 

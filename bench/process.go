@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// usage is what a process took. peak is its greatest resident memory, in bytes.
+// usage is what a process took. cpu is its processor time, peak its greatest resident
+// memory, in bytes.
 type usage struct {
-	wall time.Duration
-	peak int64
+	wall, cpu time.Duration
+	peak      int64
 }
 
 // measure runs craton to its end. What it prints is read and thrown away.
@@ -37,6 +38,7 @@ func (b *bench) measure(ctx context.Context, args ...string) (usage, error) {
 		select {
 		case err := <-done:
 			u := usage{wall: time.Since(began), peak: seen}
+			u.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 			if err != nil {
 				return u, fmt.Errorf("%s: %w: %s", cmd, err, strings.TrimSpace(stderr.String()))
 			}

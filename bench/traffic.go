@@ -17,7 +17,7 @@ import (
 // How long traffic runs for one sample, and how much of it before counting.
 const (
 	trafficWarm = 300 * time.Millisecond
-	trafficTime = 2 * time.Second
+	trafficTime = 1500 * time.Millisecond
 	// callers is how many connect at the same time: enough to keep a few processors busy.
 	callers = 4
 )

@@ -181,9 +181,9 @@ func logsCommand() *cobra.Command {
 		Use:     "logs MACHINE",
 		GroupID: groupCluster,
 		Short:   "Show a machine's journal",
-		Long: `Shows what a machine's services wrote: the last lines, or all that follows. It is read by the machine's console,
-so it works while the machine's network or the API does not. The logs of pods are kubectl's:
-craton kubectl logs.`,
+		Long: `Shows what a machine's services wrote: the last lines, or all that follows. It is read by
+the machine's console, so it works while the machine's network or the API does not. The
+logs of pods are kubectl's: craton kubectl logs.`,
 		Example: `  craton logs demo-master-1 --unit kubelet
   craton logs demo-worker-1 --follow`,
 		Args: oneArg("a machine's name"),

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"craton.dev/craton/bootstrap"
+	"craton.dev/craton/command"
+	"craton.dev/craton/contract"
+	"craton.dev/craton/machines/local"
+	"craton.dev/craton/plan"
+)
+
+// upCluster is the cluster that `craton up` is measured with.
+const upCluster = "bench"
+
+// upLimit is how long one `craton up` may take.
+const upLimit = 10 * time.Minute
+
+// up brings a cluster of one master and one worker up and takes it down: the time to its
+// first answer and till it is ready, an `up` with nothing to do, and what memory craton's
+// own programs have then.
+func (b *bench) up(ctx context.Context) (err error) {
+	p, err := planOf(upCluster, 1)
+	if err != nil {
+		return err
+	}
+	file, err := b.clusterFile(upCluster, 1, "")
+	if err != nil {
+		return err
+	}
+	if err := b.cleanUp(upCluster); err != nil {
+		return err
+	}
+	// What the payload lacks is built here, and not while the clock runs.
+	if _, err := (command.Cmd{Name: b.craton, Args: []string{"payload", "build"}, Timeout: time.Hour}).Run(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.cleanUp(upCluster)) }()
+
+	group, upCtx := errgroup.WithContext(ctx)
+	began := time.Now()
+	group.Go(func() error {
+		if err := b.bring(upCtx, file); err != nil {
+			return err
+		}
+		b.samples.add("up", time.Since(began).Seconds())
+		return nil
+	})
+	group.Go(func() error {
+		platform := &local.Platform{Cluster: upCluster, Dir: filepath.Join(bootstrap.StateRoot, upCluster, "local")}
+		at := netip.AddrPortFrom(p.Network.LoadBalancer, p.Network.APIPort)
+		if err := firstAnswer(upCtx, at.String(), platform.Dial); err != nil {
+			return err
+		}
+		b.samples.add("first answer", time.Since(began).Seconds())
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	began = time.Now()
+	if err := b.bring(ctx, file); err != nil {
+		return err
+	}
+	b.samples.add("no-op", time.Since(began).Seconds())
+	if err := b.memory(p); err != nil {
+		return err
+	}
+	began = time.Now()
+	if err := b.cleanUp(upCluster); err != nil {
+		return err
+	}
+	b.samples.add("down", time.Since(began).Seconds())
+	return nil
+}
+
+func (b *bench) bring(ctx context.Context, file string) error {
+	_, err := command.Cmd{Name: b.craton, Args: []string{"up", "--file", file}, Timeout: upLimit}.Run(ctx)
+	return err
+}
+
+// cleanUp takes a cluster down where there is one, also after this run was stopped.
+func (b *bench) cleanUp(cluster string) error {
+	if _, err := os.Stat(filepath.Join(bootstrap.StateRoot, cluster)); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	_, err := command.Cmd{Name: b.craton, Args: []string{"down", "--cluster", cluster}, Timeout: 2 * time.Minute}.
+		Run(context.Background())
+	return err
+}
+
+// memory adds up the resident memory of craton's own programs, by machine and on the host.
+func (b *bench) memory(p *plan.Plan) error {
+	sums := map[string]int64{}
+	gateway := 0
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return err
+	}
+	for _, dir := range processes {
+		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		argv := strings.Split(string(line), "\x00")
+		if !strings.HasPrefix(filepath.Base(argv[0]), "craton") {
+			continue
+		}
+		var pid int
+		if _, err := fmt.Sscan(filepath.Base(dir), &pid); err != nil {
+			continue
+		}
+		if machine := machineOf(pid, p); machine != "" {
+			sums[machine] += statusBytes(pid, "VmRSS")
+		} else if pid == gatewayOf(p.Cluster) {
+			gateway = pid
+		}
+	}
+	master, worker := sums[first(p, contract.Master).Name], sums[first(p, contract.Worker).Name]
+	if master == 0 || gateway == 0 {
+		return fmt.Errorf("memory: expected an operator on the master and a gateway on the host, found %d bytes and process %d", master, gateway)
+	}
+	b.samples.add("memory master", float64(master))
+	b.samples.add("memory worker", float64(worker))
+	b.samples.add("memory host", float64(statusBytes(gateway, "VmRSS")))
+	return nil
+}
+
+// machineOf is the plan's machine that a process runs on, by its cgroup; "" for none.
+func machineOf(pid int, p *plan.Plan) string {
+	groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	for _, m := range p.Machines {
+		if strings.Contains(string(groups), "/craton/"+p.Cluster+"/"+m.Name+"/") {
+			return m.Name
+		}
+	}
+	return ""
+}
+
+// gatewayOf is the process that lets the host into a cluster; 0 where there is none.
+func gatewayOf(cluster string) (pid int) {
+	text, _ := os.ReadFile(filepath.Join(bootstrap.StateRoot, cluster, "local", "run", "gateway.pid"))
+	_, _ = fmt.Sscan(string(text), &pid) // 0 where it cannot be read
+	return pid
+}
