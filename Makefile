@@ -22,7 +22,7 @@ PACKAGES = $$(go list ./... | grep -v '^craton.dev/craton/test')
 # Packages without effects on the host: these run with the race detector.
 PURE = ./contract/... ./cluster/... ./plan/... ./pki/... ./render/... ./operate/... ./doctor/... ./command/... ./cli/...
 
-.PHONY: help setup setup-test build check test unit race fuzz cluster-test up down docs
+.PHONY: help setup setup-test build check test unit race fuzz cluster-test up down docs bench
 
 help: ## say what the targets are
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -69,3 +69,7 @@ down: build ## remove it
 docs: build ## write the generated pages and the picture in docs/
 	bin/craton docs --dir docs
 	bin/craton plan --file examples/small.yaml -o svg > docs/picture.svg
+
+# Each pair is measured in the same run, five times: about half an hour.
+bench: build ## the table of ratios, against kubeadm and the physical limits
+	$(SUDO) go run ./bench

@@ -50,6 +50,8 @@ func figures() []figure {
 	return append(out,
 		figure{title: "first API answer of `up` against bare etcd and kube-apiserver", sample: "first answer", against: "floor",
 			unit: "s", goal: atMost, limit: 1.5},
+		figure{title: "the same, asked at the master and not through the load balancer", sample: "first answer, master", against: "floor", unit: "s"},
+		figure{title: "`up` 1+1 to ready", sample: "up", unit: "s"},
 		figure{title: "`up` 1+1 against kubeadm, both from nothing to ready, images from the fabric's registry", sample: "up",
 			against: "kubeadm from nothing", unit: "s", goal: atMost, limit: 0.7},
 		figure{title: "`up` 1+1 from nothing against kubeadm init + join + flannel on booted machines that have the images", sample: "up",

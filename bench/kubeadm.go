@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"bytes"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -79,6 +78,7 @@ func (b *bench) kubeadm(ctx context.Context) (err error) {
 	if err := m.on(ctx, master, nil, "kubeadm", "init", "--config=/root/init.yaml", "--ignore-preflight-errors=all"); err != nil {
 		return err
 	}
+	say("kubeadm init ended after %.1f s", time.Since(began).Seconds())
 	joined, joinCtx := errgroup.WithContext(ctx)
 	joined.Go(func() error {
 		return m.on(joinCtx, worker, nil, "kubeadm", "join", "--config=/root/join.yaml", "--ignore-preflight-errors=all")
@@ -87,6 +87,7 @@ func (b *bench) kubeadm(ctx context.Context) (err error) {
 	if err := joined.Wait(); err != nil {
 		return err
 	}
+	say("kubeadm join ended after %.1f s", time.Since(began).Seconds())
 	if err := m.awaitReady(ctx, master); err != nil {
 		return err
 	}
@@ -166,10 +167,15 @@ func (m *bare) awaitReady(ctx context.Context, master plan.Machine) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
+	said := ""
 	for {
 		reason := m.notReady(limited, client)
 		if reason == "" {
 			return nil
+		}
+		if reason != said {
+			said = reason
+			say("waiting: %s", reason)
 		}
 		select {
 		case <-limited.Done():
@@ -205,7 +211,7 @@ func (m *bare) notReady(ctx context.Context, client kubernetes.Interface) string
 			ok = ok || c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 		}
 		if !ok {
-			return fmt.Sprintf("pod %s is not ready: %v", p.Name, p.Status.ContainerStatuses)
+			return fmt.Sprintf("pod %s is not ready: %s", p.Name, why(&p))
 		}
 		for _, c := range p.Spec.Containers {
 			ready[c.Name]++
@@ -222,6 +228,16 @@ func (m *bare) notReady(ctx context.Context, client kubernetes.Interface) string
 		}
 	}
 	return ""
+}
+
+// why says in a few words what keeps a pod.
+func why(p *corev1.Pod) string {
+	for _, c := range p.Status.ContainerStatuses {
+		if w := c.State.Waiting; w != nil {
+			return w.Reason + " " + w.Message
+		}
+	}
+	return string(p.Status.Phase)
 }
 
 func endpoint(master plan.Machine) string {

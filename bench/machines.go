@@ -156,16 +156,17 @@ func (m *bare) write(ctx context.Context, machine plan.Machine, path, mode strin
 	return m.on(ctx, machine, data, "sh", "-c", "cat >"+path+" && chmod "+mode+" "+path)
 }
 
-// pull makes a machine pull components' images from the fabric's registry.
+// pull makes a machine pull components' images from the fabric's registry, all at once, as
+// craton's kubelets do.
 func (m *bare) pull(ctx context.Context, machine plan.Machine, components ...string) error {
+	group, ctx := errgroup.WithContext(ctx)
 	for _, c := range components {
-		err := m.on(ctx, machine, nil, "ctr", "--namespace=k8s.io", "images", "pull",
-			"--hosts-dir=/etc/containerd/certs.d", payload.Image(c))
-		if err != nil {
-			return err
-		}
+		group.Go(func() error {
+			return m.on(ctx, machine, nil, "ctr", "--namespace=k8s.io", "images", "pull",
+				"--hosts-dir=/etc/containerd/certs.d", payload.Image(c))
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 // documents are objects as a stream of JSON documents, which is YAML.

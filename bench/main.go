@@ -108,9 +108,12 @@ func run(ctx context.Context) error {
 				}
 				return fmt.Errorf("%s, run %d: %w", m.name, i+1, err)
 			}
-			fmt.Fprintf(os.Stderr, "run %d of %d: %s took %.0f s\n", i+1, *runs, m.name, time.Since(began).Seconds())
+			say("run %d of %d: %s took %.0f s", i+1, *runs, m.name, time.Since(began).Seconds())
 		}
 	}
 	_, err = os.Stdout.WriteString(table(b.samples, figures()))
 	return err
 }
+
+// say tells on stderr how far it is.
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -158,12 +158,18 @@ func (c *Cluster) startMachines(ctx context.Context) error {
 	for _, s := range states {
 		running[s.Name] = s.Running
 	}
+	var off []plan.Machine
+	for _, m := range c.Plan.Machines {
+		if !running[m.Name] {
+			off = append(off, m)
+		}
+	}
+	if err := c.Platform.Room(off); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
-	for _, m := range c.Plan.Machines {
-		if running[m.Name] {
-			continue
-		}
+	for _, m := range off {
 		group.Go(func() error {
 			c.opt.say("starting %s (%s)", m.Name, m.Address)
 			config, err := c.firstBoot(ctx, m)

@@ -75,7 +75,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 3 a check ran and foun
 		kubeconfigCommand(), kubectlCommand(), sshCommand(), logsCommand(),
 		initCommand(), schemaCommand(),
 		contractCommand(), planCommand(), explainCommand(), renderCommand(),
-		payloadCommand(), doctorCommand(), versionCommand(), docsCommand(),
+		payloadCommand(), doctorCommand(), verifyCommand(), versionCommand(), docsCommand(),
 	)
 	root.AddCommand(backgroundCommands()...)
 	root.SetHelpCommandGroupID(groupSelf)

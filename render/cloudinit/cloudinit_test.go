@@ -107,9 +107,12 @@ func TestContents(t *testing.T) {
 			t.Errorf("%+v: expected %s %o %q", got, f.Path, f.Mode, f.Contents)
 		}
 	}
-	last := strings.Join(read.Run[len(read.Run)-1], " ")
-	if last != "systemctl enable --now --no-block containerd.service kubelet.service" {
-		t.Errorf("the last command is %q", last)
+	want := "systemctl enable --now --no-block"
+	for _, u := range c.Units {
+		want += " " + u.Name
+	}
+	if last := strings.Join(read.Run[len(read.Run)-1], " "); last != want {
+		t.Errorf("the last command is %q: expected %q", last, want)
 	}
 }
 
