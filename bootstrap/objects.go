@@ -64,6 +64,7 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.opt.say("looking whether all machines and components are ready")
 	said := ""
 	return c.await(ctx, 10*time.Minute, 200*time.Millisecond, func(ctx context.Context) (string, error) {
 		reason := c.notReady(ctx, client)

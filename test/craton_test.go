@@ -232,9 +232,14 @@ func (l *lab) in(t *testing.T, where string, f func()) {
 }
 
 // dial connects from there; no answer within a second is an error.
-func (l *lab) dial(t *testing.T, where string, to netip.AddrPort) (conn net.Conn, err error) {
+func (l *lab) dial(t *testing.T, where string, to netip.AddrPort) (net.Conn, error) {
 	t.Helper()
-	l.in(t, where, func() { conn, err = net.DialTimeout("tcp4", to.String(), time.Second) })
+	return l.dialWithin(t, where, to, time.Second)
+}
+
+func (l *lab) dialWithin(t *testing.T, where string, to netip.AddrPort, limit time.Duration) (conn net.Conn, err error) {
+	t.Helper()
+	l.in(t, where, func() { conn, err = net.DialTimeout("tcp4", to.String(), limit) })
 	return conn, err
 }
 

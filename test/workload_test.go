@@ -28,7 +28,8 @@ const (
 	webPort  = 8080
 )
 
-// workload is a web server that says its pod's name, spread over the workers.
+// workload is a web server that says its pod's name, spread over the workers. It calls
+// itself healthy only once it serves UDP as well, on its default port.
 const workload = `
 apiVersion: apps/v1
 kind: Deployment
@@ -45,7 +46,7 @@ spec:
       containers:
       - name: web
         image: %s
-        args: [netexec, --http-port=%d, --udp-port=-1]
+        args: [netexec, --http-port=%d]
         readinessProbe: {httpGet: {path: /healthz, port: %[3]d}, periodSeconds: 1}
 ---
 apiVersion: v1

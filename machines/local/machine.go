@@ -38,7 +38,8 @@ func (p *Platform) Start(ctx context.Context, m plan.Machine, firstBoot []byte) 
 	if proc.alive() {
 		return nil
 	}
-	if err := p.killCgroup(m.Name); err != nil { // left over where its first process was killed alone
+	// Left over where its first process was killed alone, or a craton before it was recorded.
+	if err := errors.Join(proc.stop(0), p.killCgroup(m.Name)); err != nil {
 		return err
 	}
 	dir := p.path("machines", m.Name)

@@ -53,6 +53,10 @@ func (p *Platform) start(name, namespace string, argv []string, prepare func(*ex
 	if prepare != nil {
 		prepare(cmd)
 	}
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.Env = append(cmd.Env, proc.mark())
 	begin := cmd.Start
 	if namespace != "" {
 		ns, err := netns.GetFromName(p.namespace(namespace))
@@ -111,10 +115,42 @@ func (pr process) stop(grace time.Duration) error {
 			}
 		}
 	}
+	if err := pr.endStrays(); err != nil {
+		return err
+	}
 	if err := os.Remove(pr.file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil
+}
+
+// mark is in the environment of the process. By it one is found that runs without a pid
+// file: the craton that started it was killed before it could write one.
+func (pr process) mark() string { return "CRATON_PROCESS=" + pr.file }
+
+// endStrays ends the processes with the mark.
+func (pr process) endStrays() error {
+	mark := append([]byte{0}, pr.mark()+"\x00"...)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		found := 0
+		files, _ := filepath.Glob("/proc/[0-9]*/environ")
+		for _, f := range files {
+			// A process that is gone, or a zombie, has no environment.
+			if env, err := os.ReadFile(f); err != nil || !bytes.Contains(append([]byte{0}, env...), mark) {
+				continue
+			}
+			if pid, err := strconv.Atoi(strings.Split(f, "/")[2]); err == nil {
+				found = pid
+				unix.Kill(pid, unix.SIGKILL)
+			}
+		}
+		if found == 0 {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("process %d (%s) does not end after SIGKILL", found, pr.name)
+		}
+	}
 }
 
 // startTime is when a process began, in the kernel's ticks since boot. A zombie has none;
