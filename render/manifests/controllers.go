@@ -47,6 +47,11 @@ func controllerManager(p *plan.Plan, m *plan.Machine) (staticPod, error) {
 			"--node-cidr-mask-size=" + strconv.Itoa(nodeMaskBits),
 			"--service-cluster-ip-range=" + p.Network.Services.String(),
 			"--profiling=false",
+			// At the default of 20 a second its controllers, which start one after another,
+			// take more than six seconds till the one that signs certificates. The API has
+			// its own limits.
+			"--kube-api-qps=200",
+			"--kube-api-burst=400",
 		}, election...),
 		files: []string{kubeconfig, firstboot.KubernetesCA, firstboot.KubernetesCAKey, firstboot.ServiceAccountKey},
 		cpu:   "100m", memory: "80Mi",
