@@ -76,11 +76,15 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 	})
 }
 
-// nodeReady is "" where the node is ready, and otherwise what keeps it.
-func nodeReady(n *corev1.Node) string {
+// nodeReady is "" where the node is ready, and otherwise what keeps it. A report from
+// before its machine was started is no news of it.
+func nodeReady(n *corev1.Node, started time.Time) string {
 	for _, cond := range n.Status.Conditions {
 		if cond.Type == corev1.NodeReady {
-			if cond.Status == corev1.ConditionTrue {
+			switch {
+			case cond.LastHeartbeatTime.Time.Before(started.Truncate(time.Second)):
+				return "its kubelet has not reported since the machine was started"
+			case cond.Status == corev1.ConditionTrue:
 				return ""
 			}
 			return cond.Message

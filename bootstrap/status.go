@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"craton.dev/craton/machines"
 )
 
 // Status is how a cluster is, for `craton status -o json`.
@@ -46,9 +48,9 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	running := map[string]string{}
+	running := map[string]machines.State{}
 	for _, st := range states {
-		running[st.Name] = st.Detail
+		running[st.Name] = st
 	}
 	client, err := c.clientset()
 	if err != nil {
@@ -63,19 +65,19 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 	}
 	for _, m := range c.Plan.Machines {
 		ms := MachineStatus{Name: m.Name, Role: string(m.Role), Address: m.Address.String()}
-		detail, exists := running[m.Name]
+		machine, exists := running[m.Name]
 		node := nodes[m.Name]
 		switch {
 		case !exists:
 			ms.Problem = "the machine was not made yet; `craton up` makes it"
-		case detail != "":
-			ms.Problem = detail
+		case machine.Detail != "":
+			ms.Problem = machine.Detail
 		case apiErr != nil:
 			ms.Running, ms.Problem = true, "the API does not answer, so its node's state is not known"
 		case node == nil:
 			ms.Running, ms.Problem = true, "its kubelet has not joined the cluster"
 		default:
-			ms.Running, ms.Problem = true, nodeReady(node)
+			ms.Running, ms.Problem = true, nodeReady(node, machine.Since)
 		}
 		ms.Ready = ms.Problem == ""
 		s.Ready = s.Ready && ms.Ready

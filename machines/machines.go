@@ -8,6 +8,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"time"
 
 	"craton.dev/craton/plan"
 )
@@ -51,6 +52,8 @@ type Facts struct {
 type State struct {
 	Name    string `json:"name"`
 	Running bool   `json:"running"`
+	// Since is when it was started; the zero time where it does not run.
+	Since time.Time `json:"since,omitzero"`
 	// Detail is a sentence where something is wrong.
 	Detail string `json:"detail,omitempty"`
 }

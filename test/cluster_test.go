@@ -40,6 +40,7 @@ func TestCluster(t *testing.T) {
 	part("shut ports", testShutPorts)
 	part("open and shut again", testOpenAndShut)
 	part("workers come and go", testScale)
+	part("every port", testEveryPort)
 	part("power off", testPowerOff)
 	part("killed", testKilled)
 	part("cloud-init", testCloudInit)

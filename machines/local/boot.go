@@ -19,6 +19,9 @@ var initScript []byte
 // BootCommand is the name of the hidden command that becomes a machine (see Boot).
 const BootCommand = "local-machine"
 
+// nspawnDir is where nspawn keeps its own state on a host.
+const nspawnDir = "/run/systemd/nspawn"
+
 // bootSpec is what a machine's process is told, on its standard input.
 type bootSpec struct {
 	Machine string `json:"machine"`
@@ -41,6 +44,13 @@ func Boot(r io.Reader) error {
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("keep the machine's mounts to itself: %w", err)
+	}
+	// nspawn keeps locks and folders there, and leaves them where it is killed.
+	if err := os.MkdirAll(nspawnDir, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", nspawnDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755,size=1m"); err != nil {
+		return fmt.Errorf("keep nspawn's files to the machine: %w", err)
 	}
 	if err := joinCgroups(s.Cgroup); err != nil {
 		return err

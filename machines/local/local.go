@@ -104,6 +104,9 @@ func (p *Platform) States(ctx context.Context) ([]machines.State, error) {
 		switch {
 		case proc.alive():
 			st.Running = true
+			if file, err := os.Stat(proc.file); err == nil { // written when it was started
+				st.Since = file.ModTime()
+			}
 		default:
 			st.Detail = "the machine is off"
 			if last := tailFile(p.path("machines", name, "console.log"), 300); last != "" {

@@ -190,9 +190,7 @@ func (p *Platform) Remove(ctx context.Context, name string) error {
 	if err := p.removeNamespace(name); err != nil {
 		return err
 	}
-	for _, left := range []string{"propagate", "unix-export"} { // nspawn's own, where it was killed
-		os.RemoveAll(filepath.Join("/run/systemd/nspawn", left, name))
-	}
+	os.Remove(nspawnDir) // only where it is empty: machines see another folder in its place
 	return os.RemoveAll(p.path("machines", name))
 }
 
