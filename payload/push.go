@@ -47,6 +47,10 @@ func (b *build) push(ctx context.Context, components []Component, p *Payload) er
 	return nil
 }
 
+// protocolNames go beside nft: without them it prints numbers, and a kube-proxy that is
+// started anew does not find its own rules in what nft lists, and deletes them.
+const protocolNames = "etc/protocols"
+
 func (b *build) pushOne(ctx context.Context, c Component, p *Payload, registry *image.Registry, work string) error {
 	var layers []*image.Layer
 	if c.Nft {
@@ -54,6 +58,7 @@ func (b *build) pushOne(ctx context.Context, c Component, p *Payload, registry *
 		if err != nil {
 			return err
 		}
+		files = append(files, image.File{Path: protocolNames, From: filepath.Join(p.RootFS, protocolNames), Mode: 0o644})
 		l, err := image.WriteLayer(filepath.Join(work, "nft.tar"), files)
 		if err != nil {
 			return err
@@ -125,7 +130,7 @@ func stored(s cache.Store, c Component, root string) string {
 func (b *build) imageKey(c Component, p *Payload) (string, error) {
 	nft := ""
 	if c.Nft {
-		nft = filepath.Base(p.RootFS)
+		nft = filepath.Base(p.RootFS) + " " + protocolNames
 	}
 	return key(c.Image, b.keys[c.Name], nft)
 }

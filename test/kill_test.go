@@ -115,9 +115,6 @@ func testKilled(t *testing.T, other *lab) {
 		l.labels(t)
 	})
 	t.Run("side by side", func(t *testing.T) {
-		if other == nil {
-			return
-		}
 		other.ready(t)
 		eventually(t, 20*time.Second, func() error { return other.served(t, replicas) })
 	})
@@ -125,7 +122,5 @@ func testKilled(t *testing.T, other *lab) {
 	now := lookAtHost(t)
 	now.nothingOf(t, l.name)
 	before.compare(t, "after down", now, unchanged...)
-	if other != nil {
-		other.ready(t)
-	}
+	other.ready(t)
 }

@@ -74,9 +74,28 @@ func testWorkload(t *testing.T, l *lab) {
 		t.Fatalf("the pods are not spread: %v", names(pods))
 	}
 	eventually(t, 20*time.Second, func() error { return l.served(t, replicas) })
+	l.proxyAnew(t)
 	l.acrossMachines(t, pods)
 	l.lookups(t, pods[0].Name)
 	l.access(t, pods[0].Name)
+}
+
+// proxyAnew starts kube-proxy anew on all machines. It finds the rules of the one before
+// and has to take them over: services were cut where it took them for somebody else's.
+func (l *lab) proxyAnew(t *testing.T) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"rollout", "restart", "--namespace=kube-system", "daemonset/kube-proxy"},
+		{"rollout", "status", "--namespace=kube-system", "daemonset/kube-proxy", "--timeout=60s"},
+	} {
+		if _, err := l.kubectl(args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(2 * time.Second) // it deletes what it takes for stale a second later
+	if err := l.served(t, replicas); err != nil {
+		t.Errorf("after kube-proxy was started anew: %v", err)
+	}
 }
 
 // webPods are the workload's pods that are not going away.

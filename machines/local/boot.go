@@ -19,9 +19,6 @@ var initScript []byte
 // BootCommand is the name of the hidden command that becomes a machine (see Boot).
 const BootCommand = "local-machine"
 
-// nspawnDir is where nspawn keeps its own state on a host.
-const nspawnDir = "/run/systemd/nspawn"
-
 // bootSpec is what a machine's process is told, on its standard input.
 type bootSpec struct {
 	Machine string `json:"machine"`
@@ -45,13 +42,6 @@ func Boot(r io.Reader) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("keep the machine's mounts to itself: %w", err)
 	}
-	// nspawn keeps locks and folders there, and leaves them where it is killed.
-	if err := os.MkdirAll(nspawnDir, 0o755); err != nil {
-		return err
-	}
-	if err := unix.Mount("tmpfs", nspawnDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755,size=1m"); err != nil {
-		return fmt.Errorf("keep nspawn's files to the machine: %w", err)
-	}
 	if err := joinCgroups(s.Cgroup); err != nil {
 		return err
 	}
@@ -65,6 +55,10 @@ func Boot(r io.Reader) error {
 	if err := unix.Mount("overlay", root, "overlay", 0, options); err != nil {
 		return fmt.Errorf("mount the root file system of %s (%s): %w", s.Machine, options, err)
 	}
+	network, err := hideRun(s)
+	if err != nil {
+		return err
+	}
 	program, err := exec.LookPath("systemd-nspawn")
 	if err != nil {
 		return fmt.Errorf("%w; install the package systemd-container", err)
@@ -73,7 +67,7 @@ func Boot(r io.Reader) error {
 		"systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
 		"--machine=" + s.Machine, "--hostname=" + s.Machine,
 		"--directory=" + root,
-		"--network-namespace-path=" + filepath.Join(netnsDir, s.Namespace),
+		"--network-namespace-path=" + network,
 		"--capability=all", "--system-call-filter=@keyring bpf",
 		"--bind=/dev/kmsg",
 		// Overlay file systems cannot be stacked on the machine's own.
@@ -89,4 +83,21 @@ func Boot(r io.Reader) error {
 		env = append(env, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=0")
 	}
 	return fmt.Errorf("run %s: %w", program, unix.Exec(program, args, env))
+}
+
+// hideRun gives nspawn a /run of its own: what it keeps there (locks, places to propagate
+// mounts) would stay on the host where it is killed. It returns where the machine's network
+// namespace is to be found then.
+func hideRun(s bootSpec) (network string, err error) {
+	network = filepath.Join(s.Dir, "netns")
+	if err := os.WriteFile(network, nil, 0o600); err != nil {
+		return "", err
+	}
+	if err := unix.Mount(filepath.Join(netnsDir, s.Namespace), network, "", unix.MS_BIND, ""); err != nil {
+		return "", fmt.Errorf("keep the network namespace %s: %w", s.Namespace, err)
+	}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
+		return "", fmt.Errorf("mount a /run for %s alone: %w", s.Machine, err)
+	}
+	return network, nil
 }

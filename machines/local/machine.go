@@ -190,7 +190,6 @@ func (p *Platform) Remove(ctx context.Context, name string) error {
 	if err := p.removeNamespace(name); err != nil {
 		return err
 	}
-	os.Remove(nspawnDir) // only where it is empty: machines see another folder in its place
 	return os.RemoveAll(p.path("machines", name))
 }
 
