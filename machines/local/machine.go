@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,11 @@ func (p *Platform) Start(ctx context.Context, m plan.Machine, firstBoot []byte) 
 		return err
 	}
 	dir := p.path("machines", m.Name)
+	if _, err := os.Stat(filepath.Join(dir, "upper")); err == nil {
+		if err := p.forget(m); err != nil {
+			return fmt.Errorf("clean up after the last run of %s: %w", m.Name, err)
+		}
+	}
 	if err := p.makeDisk(dir, m.Name, firstBoot); err != nil {
 		return fmt.Errorf("make the disk of %s: %w", m.Name, err)
 	}
@@ -66,6 +72,21 @@ func (p *Platform) Start(ctx context.Context, m plan.Machine, firstBoot []byte) 
 		return err
 	}
 	return p.awaitInit(ctx, m.Name)
+}
+
+// forget takes from a machine that was on before what a kernel does not keep without power:
+// its cgroups, and all that its programs made of its network. A kubelet waits three seconds
+// for each dead container whose cgroup it finds.
+func (p *Platform) forget(m plan.Machine) error {
+	if err := errors.Join(p.removeCgroup(p.cgroupName(m.Name)), p.removePort(p.port(m.Name)), p.removeNamespace(m.Name)); err != nil {
+		return err
+	}
+	fabric, err := netns.GetFromName(p.namespace(fabricNS))
+	if err != nil {
+		return err
+	}
+	defer fabric.Close()
+	return p.ensureLink(fabric, link{m.Name, p.port(m.Name), []netip.Addr{m.Address}})
 }
 
 // makeDisk makes the machine's writable layer, with its first-boot configuration, unless
