@@ -156,7 +156,10 @@ func testPowerOff(t *testing.T, l *lab) {
 	if err == nil || !strings.Contains(out, "off") {
 		t.Errorf("%s is off, but status says (%v):\n%s", worker.Name, err, out)
 	}
-	l.up(t)
+	// A machine that keeps what it loses with its power takes a minute to sort that out.
+	if took := l.up(t); took > 30*time.Second {
+		t.Errorf("up of one machine that was off took %s: expected less than 30 s", took)
+	}
 	l.ready(t)
 	lease, err := l.client(t).CoordinationV1().Leases("kube-node-lease").Get(context.Background(), worker.Name, metav1.GetOptions{})
 	if err != nil {

@@ -45,7 +45,7 @@ func (p *Platform) Start(ctx context.Context, m plan.Machine, firstBoot []byte) 
 	}
 	dir := p.path("machines", m.Name)
 	if _, err := os.Stat(filepath.Join(dir, "upper")); err == nil {
-		if err := p.forget(m); err != nil {
+		if err := p.powerLost(m); err != nil {
 			return fmt.Errorf("clean up after the last run of %s: %w", m.Name, err)
 		}
 	}
@@ -74,10 +74,10 @@ func (p *Platform) Start(ctx context.Context, m plan.Machine, firstBoot []byte) 
 	return p.awaitInit(ctx, m.Name)
 }
 
-// forget takes from a machine that was on before what a kernel does not keep without power:
+// powerLost takes from a machine that was on before what a kernel does not keep without power:
 // its cgroups, and all that its programs made of its network. A kubelet waits three seconds
 // for each dead container whose cgroup it finds.
-func (p *Platform) forget(m plan.Machine) error {
+func (p *Platform) powerLost(m plan.Machine) error {
 	if err := errors.Join(p.removeCgroup(p.cgroupName(m.Name)), p.removePort(p.port(m.Name)), p.removeNamespace(m.Name)); err != nil {
 		return err
 	}
