@@ -19,7 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"craton.dev/craton/cluster"
-	"craton.dev/craton/machines"
 	"craton.dev/craton/machines/local"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/pki"
@@ -54,8 +53,6 @@ type Cluster struct {
 	opt      Options
 	lock     *os.File
 }
-
-var _ machines.Platform = (*local.Platform)(nil)
 
 // applied is the record of the cluster file that a cluster was last brought to.
 const applied = "applied.json"

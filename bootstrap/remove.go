@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -83,7 +82,7 @@ func (c *Cluster) drain(ctx context.Context, client kubernetes.Interface, node s
 			if apierrors.IsTooManyRequests(err) {
 				wait = fmt.Sprintf("a disruption budget keeps pod %s/%s", pod.Namespace, pod.Name)
 			} else if err != nil && !apierrors.IsNotFound(err) {
-				return "", errors.Join(err)
+				return "", err
 			}
 		}
 		return wait, nil

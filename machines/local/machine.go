@@ -105,30 +105,19 @@ func (p *Platform) makeDisk(dir, name string, firstBoot []byte) error {
 	if err := os.RemoveAll(fresh); err != nil {
 		return err
 	}
-	files := map[string]struct {
+	type file struct {
 		mode os.FileMode
 		data []byte
-	}{
+	}
+	files := map[string]file{
 		"usr/lib/craton/init": {0o755, initScript},
 	}
 	if bytes.HasPrefix(firstBoot, []byte("#cloud-config")) {
-		files[seedDir+"/user-data"] = struct {
-			mode os.FileMode
-			data []byte
-		}{0o600, firstBoot}
-		files[seedDir+"/meta-data"] = struct {
-			mode os.FileMode
-			data []byte
-		}{0o600, []byte("instance-id: " + name + "\nlocal-hostname: " + name + "\n")}
+		files[seedDir+"/user-data"] = file{0o600, firstBoot}
+		files[seedDir+"/meta-data"] = file{0o600, []byte("instance-id: " + name + "\nlocal-hostname: " + name + "\n")}
 	} else {
-		files[firstBootDir+"/config.ign"] = struct {
-			mode os.FileMode
-			data []byte
-		}{0o600, firstBoot}
-		files["etc/cloud/cloud-init.disabled"] = struct {
-			mode os.FileMode
-			data []byte
-		}{0o644, nil}
+		files[firstBootDir+"/config.ign"] = file{0o600, firstBoot}
+		files["etc/cloud/cloud-init.disabled"] = file{0o644, nil}
 	}
 	for path, f := range files {
 		full := filepath.Join(fresh, path)

@@ -65,7 +65,7 @@ func (p *Platform) port(machine string) string {
 // user network.
 func UserAddress(n plan.Network) netip.Addr { return n.User.Addr().Next().Next() }
 
-// links are the ports of the surroundings and of those machines that exist already.
+// links are the ports of the surroundings and of the plan's machines.
 func (p *Platform) links(pl *plan.Plan) []link {
 	outside := []netip.Addr{outsideAddress, pl.Network.Registry}
 	outside = append(outside, pl.Network.Resolvers...)
@@ -224,7 +224,7 @@ func host(a netip.Addr) *net.IPNet {
 	return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(32, 32)}
 }
 
-// removeLink takes a machine's namespace away, and its port with it.
+// removeNamespace takes a namespace's name away; it ends with the last that uses it.
 func (p *Platform) removeNamespace(name string) error {
 	full := p.namespace(name)
 	err := netns.DeleteNamed(full)
@@ -297,18 +297,11 @@ func setSysctls(values map[string]string) error {
 	return nil
 }
 
-// Dial* connect from one of the cluster's namespaces. The socket is made on a thread
+// dialFrom connects from one of the cluster's namespaces. The socket is made on a thread
 // inside it; the connection then works from anywhere.
-func (p *Platform) dialFrom(name string, dial func() (net.Conn, error)) (net.Conn, error) {
-	ns, err := netns.GetFromName(p.namespace(name))
-	if err != nil {
-		return nil, fmt.Errorf("network namespace %s: %w; is the cluster up?", p.namespace(name), err)
-	}
-	defer ns.Close()
-	var conn net.Conn
-	err = within(ns, func() error {
-		c, err := dial()
-		conn = c
+func (p *Platform) dialFrom(name string, dial func() (net.Conn, error)) (conn net.Conn, err error) {
+	err = p.In(name, func() error {
+		conn, err = dial()
 		return err
 	})
 	return conn, err
