@@ -57,6 +57,7 @@ fuzz: ## a minute of fuzzing, shared by all fuzz tests
 # The payload is built first, so that a cold cache does not count in the tests' time limit.
 cluster-test: build ## a real cluster: up, use, change, kill, down
 	$(SUDO) bin/craton payload build
+	CRATON_ETCD=$$($(SUDO) bin/craton payload path etcd) go test ./operate/etcd -count=1 -timeout 5m
 	$(SUDO) go test ./test/... -count=1 -timeout 40m -v
 
 up: setup build ## bring the cluster of cluster.yaml (or FILE=…) up

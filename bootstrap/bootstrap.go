@@ -34,6 +34,9 @@ type Options struct {
 	Cache string
 	// Progress is told what happens, a short sentence each; it may be nil.
 	Progress func(sentence string)
+	// Built is when this program was made: a clock before it is wrong. The zero time says
+	// that nobody knows.
+	Built time.Time
 }
 
 func (o Options) say(format string, args ...any) {
@@ -52,6 +55,8 @@ type Cluster struct {
 	payload  *payload.Payload
 	opt      Options
 	lock     *os.File
+	// told is set once the API has what this run applies.
+	told bool
 }
 
 // applied is the record of the cluster file that a cluster was last brought to.
@@ -81,6 +86,9 @@ func Open(name string, opt Options) (*Cluster, error) {
 	c.Platform, err = local.New(name, filepath.Join(c.Dir, "local"), local.Image{})
 	return c, err
 }
+
+// pkiDir is where the cluster's secrets are.
+func (c *Cluster) pkiDir() string { return filepath.Join(c.Dir, "pki") }
 
 // acquire makes the cluster's folder and keeps other runs of Up and Down away from it
 // till release. The lock is on the folder itself and ends with the process.

@@ -12,9 +12,6 @@ import (
 // possible refuses files that plan and render but that cannot be brought up yet.
 func possible(f *cluster.Cluster) error {
 	var errs []error
-	if f.Masters > 1 {
-		errs = append(errs, fmt.Errorf("masters: %d: only one master can be brought up yet; plan and render work with any", f.Masters))
-	}
 	if f.Etcd != "internal" {
 		errs = append(errs, fmt.Errorf("etcd: %s: only internal can be brought up yet; plan and render work with it", f.Etcd))
 	}
@@ -24,7 +21,7 @@ func possible(f *cluster.Cluster) error {
 // moving are the fields that may change while the cluster runs. All others are in
 // certificates, addresses or configuration that machines read once.
 var moving = map[string]bool{
-	"workers": true, "infra": true, "profile": true,
+	"masters": true, "workers": true, "infra": true, "profile": true,
 	"registries": true, "timeServers": true,
 	"options.nodePortRange": true, "options.etcdClientPort": true, "options.infraTaint": true,
 	"options.nodeExporter": true, "options.cAdvisor": true,

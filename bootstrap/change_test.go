@@ -18,11 +18,12 @@ func TestChangeable(t *testing.T) {
 	}{
 		{"nothing", func(c *cluster.Cluster) {}, nil},
 		{"an empty list for none", func(c *cluster.Cluster) { c.Registries = []string{} }, nil},
+		{"masters", func(c *cluster.Cluster) { c.Masters = 3 }, nil},
 		{"workers", func(c *cluster.Cluster) { c.Workers = 3 }, nil},
 		{"a MAY port", func(c *cluster.Cluster) { c.Options.NodePortRange = true }, nil},
 		{"profile", func(c *cluster.Cluster) { c.Profile = "minimal" }, nil},
 		{"the read-only port, which kubelets read once", func(c *cluster.Cluster) { c.Options.ReadOnlyPort = true }, []string{"options.readOnlyPort"}},
-		{"two at once", func(c *cluster.Cluster) { c.APIPort, c.Masters = 6443, 3 }, []string{"apiPort", "masters"}},
+		{"two at once", func(c *cluster.Cluster) { c.APIPort, c.Subdomain = 6443, "other.test" }, []string{"apiPort", "subdomain"}},
 		{"external etcd", func(c *cluster.Cluster) { c.ExternalEtcd = &cluster.ExternalEtcd{} }, []string{"externalEtcd"}},
 	} {
 		before, after := cluster.Default("demo"), cluster.Default("demo")

@@ -89,42 +89,6 @@ func (c *Cluster) awaitAPI(ctx context.Context) error {
 	})
 }
 
-// await calls check until it returns no reason to wait, and fails with the last reason
-// after the limit, or at once where a machine has died meanwhile.
-func (c *Cluster) await(ctx context.Context, limit, pause time.Duration, check func(context.Context) (wait string, err error)) error {
-	limited, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	looked := time.Now()
-	for {
-		reason, err := check(limited)
-		if err != nil {
-			return err
-		}
-		if reason == "" {
-			return nil
-		}
-		if time.Since(looked) > time.Second {
-			looked = time.Now()
-			states, err := c.Platform.States(limited)
-			if err != nil {
-				return err
-			}
-			for _, s := range states {
-				if !s.Running {
-					return fmt.Errorf("machine %s: %s", s.Name, s.Detail)
-				}
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-limited.Done():
-			return fmt.Errorf("after %s: %s; `craton status` says more", limit, reason)
-		case <-time.After(pause):
-		}
-	}
-}
-
 // KubeconfigFile writes the kubeconfig into the cluster's folder, 0600, and returns its path.
 func (c *Cluster) KubeconfigFile() (string, error) {
 	b, err := c.Kubeconfig()

@@ -30,7 +30,10 @@ func Down(ctx context.Context, name string, opt Options) error {
 		return fmt.Errorf("cluster %s: %w; run `craton down` again", name, err)
 	}
 	if err := os.RemoveAll(c.Dir); err != nil {
-		return err
+		// A folder on which a disk is mounted stays, empty.
+		if left, readErr := os.ReadDir(c.Dir); readErr != nil || len(left) > 0 {
+			return err
+		}
 	}
 	os.Remove(StateRoot) // only where no other cluster is left
 	return nil

@@ -27,6 +27,9 @@ func (c *Cluster) loadSecrets() (err error) {
 // applyObjects applies what runs on the cluster from the start: kube-proxy, flannel,
 // CoreDNS, the rights of kubelets and operator, the plan, and the join tokens.
 func (c *Cluster) applyObjects(ctx context.Context) error {
+	if c.told {
+		return nil
+	}
 	objects, err := manifests.Objects(c.Plan, c.Secrets, payload.Image, time.Now().Add(joinTime))
 	if err != nil {
 		return err
@@ -55,6 +58,7 @@ func (c *Cluster) applyObjects(ctx context.Context) error {
 			return err
 		}
 	}
+	c.told = true
 	return nil
 }
 

@@ -1,8 +1,10 @@
 package bootstrap
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"craton.dev/craton/machines"
+	"craton.dev/craton/plan"
 	"craton.dev/craton/render/manifests"
+	"craton.dev/craton/render/manifests/inventory"
 )
 
 // platform selects what belongs to the platform.
@@ -21,29 +26,38 @@ const platform = manifests.PlatformLabel + "=true"
 // drainTime is how long the pods of a machine that is to go have to leave it.
 const drainTime = time.Minute
 
+// surplus are the machines that the plan no longer has.
+func (c *Cluster) surplus(ctx context.Context) ([]machines.State, error) {
+	states, err := c.Platform.States(ctx)
+	return slices.DeleteFunc(states, func(s machines.State) bool {
+		return slices.ContainsFunc(c.Plan.Machines, func(m plan.Machine) bool { return m.Name == s.Name })
+	}), err
+}
+
 // removeSurplus drains and removes the machines that the plan no longer has.
 func (c *Cluster) removeSurplus(ctx context.Context) error {
-	planned := map[string]bool{}
-	for _, m := range c.Plan.Machines {
-		planned[m.Name] = true
-	}
-	states, err := c.Platform.States(ctx)
+	surplus, err := c.surplus(ctx)
 	if err != nil {
 		return err
 	}
-	for _, s := range states {
-		if planned[s.Name] {
-			continue
-		}
+	for _, s := range surplus {
 		c.opt.say("removing %s", s.Name)
 		client, err := c.clientset()
 		if err != nil {
 			return err
 		}
-		if s.Running {
-			if err := c.drain(ctx, client, s.Name); err != nil {
-				return fmt.Errorf("drain %s: %w; the machine is still there", s.Name, err)
-			}
+		master, err := isMaster(ctx, client, s.Name)
+		if err != nil {
+			return err
+		}
+		switch {
+		case master:
+			err = c.awaitLeft(ctx, client, s.Name)
+		case s.Running:
+			err = c.drain(ctx, client, s.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w; the machine is still there", s.Name, err)
 		}
 		if err := c.Platform.Remove(ctx, s.Name); err != nil {
 			return err
@@ -56,6 +70,49 @@ func (c *Cluster) removeSurplus(ctx context.Context) error {
 	return nil
 }
 
+// isMaster tells what the machine was, by its Node: the plan has forgotten it.
+func isMaster(ctx context.Context, client kubernetes.Interface, name string) (bool, error) {
+	label, err := manifests.MasterLabel()
+	if err != nil {
+		return false, err
+	}
+	node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil // it never joined
+	}
+	if err != nil {
+		return false, err
+	}
+	_, master := node.Labels[label]
+	return master, nil
+}
+
+// leaveTime is how long the members of etcd may take to part with one.
+const leaveTime = time.Minute
+
+// awaitLeft waits until the machine's member has no vote in etcd any more. The operator
+// removes it where the others can do without. The machine, which does not know why, asks to
+// be let in again as a learner; that one goes after the machine has gone.
+func (c *Cluster) awaitLeft(ctx context.Context, client kubernetes.Interface, name string) error {
+	if c.Plan.File.Etcd != "internal" {
+		return nil
+	}
+	return wait(ctx, leaveTime, 500*time.Millisecond, func(ctx context.Context) (string, error) {
+		held, err := client.CoreV1().ConfigMaps(manifests.System).Get(ctx, manifests.EtcdConfigMap, metav1.GetOptions{})
+		if err != nil {
+			return "the state of etcd's members cannot be read: " + err.Error(), nil
+		}
+		status, err := inventory.ParseEtcd([]byte(held.Data[manifests.EtcdStatusKey]))
+		if err != nil {
+			return "", err
+		}
+		if !slices.ContainsFunc(status.Members, func(m inventory.EtcdMember) bool { return m.Name == name && !m.Learner }) {
+			return "", nil
+		}
+		return "its member of etcd still has its vote: " + cmp.Or(status.Refusal, status.Problem, status.Action), nil
+	})
+}
+
 // drain keeps new pods off the node and evicts those that a controller makes elsewhere.
 func (c *Cluster) drain(ctx context.Context, client kubernetes.Interface, node string) error {
 	_, err := client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType,
@@ -66,7 +123,7 @@ func (c *Cluster) drain(ctx context.Context, client kubernetes.Interface, node s
 	if err != nil {
 		return err
 	}
-	return c.await(ctx, drainTime, 500*time.Millisecond, func(ctx context.Context) (string, error) {
+	return wait(ctx, drainTime, 500*time.Millisecond, func(ctx context.Context) (string, error) {
 		pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node})
 		if err != nil {
 			return "", err

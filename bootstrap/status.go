@@ -3,6 +3,8 @@ package bootstrap
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"craton.dev/craton/machines"
+	"craton.dev/craton/render/manifests"
 )
 
 // Status is how a cluster is, for `craton status -o json`.
@@ -88,7 +91,11 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 		s.Components = append(s.Components, Component{Name: "kube-apiserver", Want: c.Plan.File.Masters, Problem: "the API does not answer: " + apiErr.Error()})
 		return s, nil
 	}
-	s.Components, err = components(ctx, client)
+	planned := map[string]bool{}
+	for _, m := range c.Plan.Machines {
+		planned[m.Name] = true
+	}
+	s.Components, err = components(ctx, client, planned)
 	for _, comp := range s.Components {
 		s.Ready = s.Ready && comp.Problem == ""
 	}
@@ -96,16 +103,27 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 }
 
 // components are the platform's programs: the static pods by their label, and its
-// DaemonSets and Deployments.
-func components(ctx context.Context, client kubernetes.Interface) ([]Component, error) {
+// DaemonSets and Deployments. A stand-in is a problem of its component: the hand-over to
+// the real pod is under way, or something keeps that one from its work.
+func components(ctx context.Context, client kubernetes.Interface, machines map[string]bool) ([]Component, error) {
 	var out []Component
-	pods, err := client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "tier=control-plane"})
+	pods, err := client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: platform})
 	if err != nil {
 		return nil, err
 	}
-	index := map[string]int{}
+	index, standIns := map[string]int{}, map[string][]string{}
 	for _, pod := range pods.Items {
-		name := pod.Labels["component"]
+		if _, static := pod.Annotations[corev1.MirrorPodAnnotationKey]; !static {
+			continue // counted below, with its DaemonSet or Deployment
+		}
+		if !machines[pod.Spec.NodeName] {
+			continue // its machine is gone, and it soon will be
+		}
+		name := pod.Labels[manifests.ComponentLabel]
+		if pod.Labels[manifests.StandInLabel] == "true" {
+			standIns[name] = append(standIns[name], pod.Spec.NodeName)
+			continue
+		}
 		i, ok := index[name]
 		if !ok {
 			i = len(out)
@@ -140,6 +158,16 @@ func components(ctx context.Context, client kubernetes.Interface) ([]Component, 
 			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
 		}
 		out = append(out, comp)
+	}
+	for i := range out {
+		if on := standIns[out[i].Name]; len(on) > 0 && out[i].Problem == "" {
+			slices.Sort(on)
+			out[i].Problem = fmt.Sprintf("a stand-in still runs on %s", strings.Join(on, ", "))
+		}
+		delete(standIns, out[i].Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(standIns)) {
+		out = append(out, Component{Name: name, Problem: fmt.Sprintf("only stand-ins run, on %s", strings.Join(standIns[name], ", "))})
 	}
 	return out, nil
 }

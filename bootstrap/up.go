@@ -36,9 +36,10 @@ func steps() []step {
 		{"payload", (*Cluster).buildPayload},
 		{"secrets", (*Cluster).makeSecrets},
 		{"record", func(c *Cluster, _ context.Context) error { return c.record() }},
+		{"plan", (*Cluster).tellPlan},
 		{"surroundings", (*Cluster).prepare},
 		{"machines", (*Cluster).startMachines},
-		{"api", (*Cluster).awaitAPI},
+		{"api", (*Cluster).foundCluster},
 		{"objects", (*Cluster).applyObjects},
 		{"ready", (*Cluster).awaitReady},
 	}
@@ -64,8 +65,11 @@ func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, erro
 		return nil, err
 	}
 	c := &Cluster{Name: file.Name, Dir: filepath.Join(StateRoot, file.Name), Plan: p, opt: opt}
-	if err := c.acquire(ctx); err != nil {
+	if c.Platform, err = local.New(c.Name, filepath.Join(c.Dir, "local"), local.Image{}); err != nil {
 		return nil, err
+	}
+	if err := c.acquire(ctx); err != nil {
+		return nil, c.trouble(ctx, stepLock, err)
 	}
 	defer c.release()
 	before, err := c.recorded()
@@ -77,15 +81,12 @@ func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, erro
 			return nil, err
 		}
 	}
-	if c.Platform, err = local.New(c.Name, filepath.Join(c.Dir, "local"), local.Image{}); err != nil {
+	if err := c.preflight(ctx); err != nil {
 		return nil, err
 	}
 	for _, s := range steps() {
 		if err := s.run(c, ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil, fmt.Errorf("stopped in step %s: run `craton up` again to go on, or `craton down` to remove it", s.name)
-			}
-			return nil, fmt.Errorf("step %s: %w", s.name, err)
+			return nil, c.trouble(ctx, s.name, err)
 		}
 	}
 	return c, nil
@@ -150,19 +151,9 @@ func (c *Cluster) prepare(ctx context.Context) error {
 
 // startMachines starts the machines that do not run, several at a time.
 func (c *Cluster) startMachines(ctx context.Context) error {
-	running := map[string]bool{}
-	states, err := c.Platform.States(ctx)
+	off, err := c.off(ctx)
 	if err != nil {
 		return err
-	}
-	for _, s := range states {
-		running[s.Name] = s.Running
-	}
-	var off []plan.Machine
-	for _, m := range c.Plan.Machines {
-		if !running[m.Name] {
-			off = append(off, m)
-		}
 	}
 	if err := c.Platform.Room(off); err != nil {
 		return err
@@ -192,9 +183,11 @@ func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine) ([]byte, error)
 		PauseImage: payload.Image("pause"), RegistryCA: facts.RegistryCA, RestrictOOMScoreAdj: facts.NoSysResource,
 	}
 	if m.Role == contract.Master {
-		if opt.Manifests, err = manifests.MasterFiles(c.Plan, m.Name, payload.Image); err != nil {
+		how := manifests.Bring{Founding: m.Name == c.Plan.Machines[0].Name && !c.founded()} // masters come first
+		if opt.Manifests, err = manifests.MasterFiles(c.Plan, m.Name, payload.Image, how); err != nil {
 			return nil, err
 		}
+		opt.PinnedImages = manifests.Pinned(c.Plan, payload.Image)
 	}
 	config, err := firstboot.For(c.Plan, m.Name, c.Secrets, opt)
 	if err != nil {

@@ -4,7 +4,10 @@ import (
 	"runtime/debug"
 	"time"
 
+	"craton.dev/craton/bootstrap"
+	"craton.dev/craton/contract"
 	"craton.dev/craton/doctor"
+	"craton.dev/craton/machines/local"
 	"craton.dev/craton/payload"
 	"github.com/spf13/cobra"
 )
@@ -29,7 +32,11 @@ that is needed is missing; a warning is no failure.`,
 		if err := out.check(); err != nil {
 			return err
 		}
-		report := doctor.Examine(cmd.Context(), doctor.ThisHost(payload.DefaultCache(), stateDir, built()))
+		report := doctor.Examine(cmd.Context(), doctor.ThisHost(doctor.Facts{
+			CacheDir: payload.DefaultCache(), StateDir: bootstrap.StateRoot, Built: built(),
+			Build:  payload.CacheDisk + payload.GoDisk,
+			Master: share(contract.Master), Worker: share(contract.Worker), KeepFree: local.KeepFree,
+		}, local.Inotify))
 		if err := out.print(cmd.OutOrStdout(), report); err != nil {
 			return err
 		}
@@ -41,14 +48,19 @@ that is needed is missing; a warning is no failure.`,
 	return cmd
 }
 
-// stateDir is where clusters of the embedded platform are kept, each in a folder of its name.
-const stateDir = "/var/lib/craton"
+// share is what a machine takes of the host, as the platform reckons when it starts one.
+func share(role contract.Role) doctor.Share {
+	s := local.ShareOf(role)
+	return doctor.Share{Inotify: s.Inotify, Disk: s.Disk}
+}
 
-// built is the time of the commit that this program was made from, if it is known.
+// built is the time of the commit that this program was made from; where that is not
+// known, a day on which there was none yet.
 func built() time.Time {
+	before := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return time.Time{}
+		return before
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.time" {
@@ -57,5 +69,5 @@ func built() time.Time {
 			}
 		}
 	}
-	return time.Time{}
+	return before
 }

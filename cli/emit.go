@@ -64,11 +64,11 @@ func replace(path string, text []byte) error {
 func firstBoot(in renderInput, m plan.Machine) (*firstboot.Config, error) {
 	opt := firstboot.Options{PauseImage: payload.Image("pause")}
 	if m.Role == contract.Master {
-		pods, err := manifests.MasterFiles(in.plan, m.Name, payload.Image)
+		pods, err := manifests.MasterFiles(in.plan, m.Name, payload.Image, manifests.Bring{Founding: m.Name == in.plan.Machines[0].Name})
 		if err != nil {
 			return nil, err
 		}
-		opt.Manifests = pods
+		opt.Manifests, opt.PinnedImages = pods, manifests.Pinned(in.plan, payload.Image)
 	}
 	return firstboot.For(in.plan, m.Name, in.secrets, opt)
 }

@@ -21,7 +21,7 @@ from source once into a cache (/var/cache/craton, or the folder that CRATON_CACH
 		Example: `  craton payload list
   craton payload build`,
 	})
-	cmd.AddCommand(payloadListCommand(), payloadBuildCommand())
+	cmd.AddCommand(payloadListCommand(), payloadBuildCommand(), payloadPathCommand())
 	return cmd
 }
 
@@ -106,6 +106,29 @@ What is finished stays when it is stopped.`,
 				Want:     args,
 				Progress: func(e payload.Event) { writeEvent(cmd.OutOrStdout(), e) },
 			})
+			return err
+		},
+	}
+}
+
+func payloadPathCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "path COMPONENT",
+		Short: "Say where a component's program is, and build it where it is missing",
+		Long: `Prints the path of the program of that name in the cache. It can be run there; a build of
+another version gets another path.`,
+		Example: `  sudo craton payload path kubectl
+  CRATON_ETCD=$(craton payload path etcd) go test ./operate/etcd`,
+		Args:      cobra.ExactArgs(1),
+		ValidArgs: payloadNames()[1:],
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(payloadNames()[1:], args[0]) {
+				return usage("there is no component %q: craton payload list names them all", args[0])
+			}
+			built, err := payload.Build(cmd.Context(), payload.Options{Want: args})
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), built.HostBin(args[0]))
+			}
 			return err
 		},
 	}

@@ -83,5 +83,5 @@ of built components stays.`,
 }
 
 func options(p *progress) bootstrap.Options {
-	return bootstrap.Options{Cache: payload.DefaultCache(), Progress: p.say}
+	return bootstrap.Options{Cache: payload.DefaultCache(), Progress: p.say, Built: built()}
 }

@@ -183,7 +183,7 @@ func externalEtcdFields() []field {
 		}
 		return c.ExternalEtcd
 	}
-	const where = "an absolute path, or one from the directory in which craton is started"
+	const where = "an absolute path, or one from the folder of the cluster file"
 	return []field{
 		{name: "endpoints", kind: list, required: true, check: checkEndpoint,
 			pattern: `^https://(` + octet + `\.){3}` + octet + `:[0-9]{1,5}$`,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"gopkg.in/yaml.v3"
 )
@@ -17,8 +18,9 @@ var KubernetesVersions = []string{"v1.37.2"}
 // cluster file has a few kilobytes.
 const largest = 256 << 10
 
-// Load reads and parses a cluster file. The error is Errors where the file's content is at
-// fault, and otherwise one that errors.Is can compare with those of package fs.
+// Load reads and parses a cluster file. Files that it names come out as absolute paths:
+// relative ones are from the cluster file's folder. The error is Errors where the file's
+// content is at fault, and otherwise one that errors.Is can compare with those of package fs.
 func Load(path string) (*Cluster, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -32,7 +34,29 @@ func Load(path string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster file: %w", err)
 	}
-	return Parse(path, data)
+	c, err := Parse(path, data)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.resolve(filepath.Dir(path))
+}
+
+// resolve makes the files that the cluster file names absolute, so that they are the same
+// ones from wherever craton is started. dir is the cluster file's folder.
+func (c *Cluster) resolve(dir string) error {
+	if c.ExternalEtcd == nil {
+		return nil
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("cluster file: %w", err)
+	}
+	for _, f := range []*string{&c.ExternalEtcd.CAFile, &c.ExternalEtcd.CertFile, &c.ExternalEtcd.KeyFile} {
+		if !filepath.IsAbs(*f) {
+			*f = filepath.Join(dir, *f)
+		}
+	}
+	return nil
 }
 
 // Default is the cluster that a file with nothing but this name describes. The name is not

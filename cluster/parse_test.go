@@ -166,6 +166,35 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// A cluster file and the files beside it must mean the same from whichever folder craton
+// is started in.
+func TestLoadResolvesFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "clusters"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := "name: x\netcd: external\nexternalEtcd: {endpoints: ['https://192.0.2.1:1'], caFile: ca.crt, certFile: ../c.crt, keyFile: /k}\n"
+	if err := os.WriteFile(filepath.Join(dir, "clusters", "c.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ from, path string }{
+		{dir, "clusters/c.yaml"},
+		{filepath.Join(dir, "clusters"), "c.yaml"},
+		{"/", filepath.Join(dir, "clusters", "c.yaml")},
+	} {
+		t.Chdir(c.from)
+		got, err := Load(c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &ExternalEtcd{Endpoints: []string{"https://192.0.2.1:1"},
+			CAFile: filepath.Join(dir, "clusters", "ca.crt"), CertFile: filepath.Join(dir, "c.crt"), KeyFile: "/k"}
+		if d := cmp.Diff(want, got.ExternalEtcd); d != "" {
+			t.Errorf("%s, started in %s: %s", c.path, c.from, d)
+		}
+	}
+}
+
 // Every example is a valid file; more tests elsewhere use them.
 func TestExamples(t *testing.T) {
 	paths, err := filepath.Glob("../examples/*.yaml")

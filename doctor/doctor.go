@@ -57,7 +57,8 @@ func Checks() []Check {
 		{"build", buildPrograms},
 		{"clock", clock},
 		{"memory", memory},
-		{"disk", disk},
+		{"inotify", inotify},
+		{"disk", diskRoom},
 	}
 }
 

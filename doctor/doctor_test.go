@@ -29,12 +29,15 @@ func sound() (Host, map[string]string) {
 			}
 			return nil, fs.ErrNotExist
 		},
-		Free:     func(string) (uint64, error) { return 40 * gib, nil },
-		Now:      func() time.Time { return built.AddDate(0, 1, 0) },
-		Run:      func(context.Context, string, ...string) ([]byte, error) { return nil, nil },
-		Probe:    func(string) error { return nil },
-		CacheDir: "/var/cache/craton", StateDir: "/var/lib/craton",
-		Built: built,
+		Free:    func(string) (uint64, error) { return 40 * gib, nil },
+		Now:     func() time.Time { return built.AddDate(0, 1, 0) },
+		Run:     func(context.Context, string, ...string) ([]byte, error) { return nil, nil },
+		Probe:   func(string) error { return nil },
+		Inotify: func() (int, int, error) { return 28, 128, nil },
+		Facts: Facts{
+			CacheDir: "/var/cache/craton", StateDir: "/var/lib/craton", Built: built, Build: 15 * gib,
+			Master: Share{Inotify: 28, Disk: 2 * gib}, Worker: Share{Inotify: 16, Disk: gib}, KeepFree: gib,
+		},
 	}, files
 }
 
@@ -110,10 +113,26 @@ func TestOneFault(t *testing.T) {
 		{"memory in use", func(_ *Host, f map[string]string) {
 			f["/proc/meminfo"] = "MemTotal: 8388608 kB\nMemAvailable: 1048576 kB\n"
 		}, "memory", Warning, "only 1.0 GiB of them available", "stop something"},
-		{"full disk", func(h *Host, _ map[string]string) { h.Free = func(string) (uint64, error) { return gib, nil } },
-			"disk", Failed, "has 1.0 GiB free", "CRATON_CACHE"},
-		{"disk for a warm cache only", func(h *Host, _ map[string]string) { h.Free = func(string) (uint64, error) { return 10 * gib, nil } },
-			"disk", Warning, "has 10.0 GiB free", "CRATON_CACHE"},
+		{"clock in 2099", func(h *Host, _ map[string]string) { h.Now = func() time.Time { return h.Built.AddDate(73, 0, 0) } },
+			"clock", Warning, "2099", "before the first craton up"},
+		{"a disk full for machines", func(h *Host, _ map[string]string) {
+			h.Free = func(dir string) (uint64, error) {
+				if dir == h.StateDir {
+					return 4*gib - 1, nil
+				}
+				return 40 * gib, nil
+			}
+		}, "disk", Failed, "/var/lib/craton has 4.0 GiB free; one master and one worker need 4.0 GiB", "make room"},
+		{"disk for a warm cache only", func(h *Host, _ map[string]string) { h.Free = func(string) (uint64, error) { return 15*gib - 1, nil } },
+			"disk", Warning, "/var/cache/craton has 15.0 GiB free", "CRATON_CACHE"},
+		{"no machine fits", func(h *Host, _ map[string]string) { h.Inotify = func() (int, int, error) { return 101, 128, nil } },
+			"inotify", Failed, "is 128 and 101 are in use: no machine fits", "max_user_instances=1024"},
+		{"a master fits, but no worker", func(h *Host, _ map[string]string) { h.Inotify = func() (int, int, error) { return 100, 128, nil } },
+			"inotify", Warning, "room for a master and 0 workers", "sysctl -w"},
+		{"just one worker fits", func(h *Host, _ map[string]string) { h.Inotify = func() (int, int, error) { return 84, 128, nil } },
+			"inotify", OK, "room for a master and 1 worker.", ""},
+		{"no limit", func(h *Host, _ map[string]string) { h.Inotify = func() (int, int, error) { return 0, 0, nil } },
+			"inotify", OK, "no limit", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, files := sound()
@@ -184,7 +203,7 @@ func TestSentences(t *testing.T) {
 // TestThisHost protects the real look-ups: /proc is there, a folder that does not exist yet
 // has the space of the one above it, and a program that is none is not found.
 func TestThisHost(t *testing.T) {
-	h := ThisHost(t.TempDir()+"/not/yet", "/", time.Time{})
+	h := ThisHost(Facts{CacheDir: t.TempDir() + "/not/yet", StateDir: "/"}, nil)
 	if !filesystem(h, "proc") {
 		t.Error("/proc/filesystems has no proc")
 	}

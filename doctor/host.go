@@ -2,8 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +9,7 @@ import (
 	"time"
 
 	"craton.dev/craton/command"
-	"golang.org/x/sys/unix"
+	"craton.dev/craton/disk"
 )
 
 // Host is what the checks can ask. It is a struct of functions so that a test can break
@@ -31,14 +29,34 @@ type Host struct {
 	Run func(ctx context.Context, name string, args ...string) ([]byte, error)
 	// Probe tries a kernel feature in a network namespace that is thrown away.
 	Probe func(feature string) error
-	// CacheDir and StateDir are where craton keeps what it builds and what it runs.
-	CacheDir, StateDir string
-	// Built is when this program was made; the zero time where that is unknown.
-	Built time.Time
+	// Inotify is how many inotify instances are in use, and how many there may be (0 where
+	// the kernel sets no limit).
+	Inotify func() (used, limit int, err error)
+	Facts
 }
 
-// ThisHost is the machine that we run on. The folders are where disk space is looked for.
-func ThisHost(cacheDir, stateDir string, built time.Time) Host {
+// Facts are what the checks have to know of craton. Those who use the figures own them.
+type Facts struct {
+	// CacheDir and StateDir are where craton keeps what it builds and what it runs.
+	CacheDir, StateDir string
+	// Built is when this program was made, or a time before that.
+	Built time.Time
+	// Build is the disk that building everything takes, in bytes.
+	Build uint64
+	// Master and Worker are what one more machine takes; KeepFree is the disk that has to
+	// stay free, in bytes.
+	Master, Worker Share
+	KeepFree       uint64
+}
+
+// Share is what a machine takes of what all machines have together.
+type Share struct {
+	Inotify int
+	Disk    uint64 // bytes
+}
+
+// ThisHost is the machine that we run on.
+func ThisHost(facts Facts, inotify func() (used, limit int, err error)) Host {
 	return Host{
 		UID:      os.Geteuid,
 		LookPath: lookPath,
@@ -47,8 +65,8 @@ func ThisHost(cacheDir, stateDir string, built time.Time) Host {
 		Now:      time.Now,
 		Run:      command.Run,
 		Probe:    probe,
-		CacheDir: cacheDir, StateDir: stateDir,
-		Built: built,
+		Inotify:  inotify,
+		Facts:    facts,
 	}
 }
 
@@ -66,20 +84,9 @@ func lookPath(name string) (string, error) {
 	return "", err
 }
 
-// free looks at the nearest folder above dir that exists.
 func free(dir string) (uint64, error) {
-	for {
-		var s unix.Statfs_t
-		err := unix.Statfs(dir, &s)
-		if err == nil {
-			return s.Bavail * uint64(s.Bsize), nil
-		}
-		if up := filepath.Dir(dir); !errors.Is(err, fs.ErrNotExist) || up == dir {
-			return 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
-		} else {
-			dir = up
-		}
-	}
+	room, err := disk.At(dir)
+	return room.Free, err
 }
 
 // lines are a file's lines, or none where it cannot be read.

@@ -2,10 +2,13 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"craton.dev/craton/disk"
 )
 
 const (
@@ -13,10 +16,6 @@ const (
 	// leastMemory is room for one master and one worker: about 2 GiB, and as much again for
 	// the compilers when the payload is built.
 	leastMemory = 4 * gib
-	// leastDisk is room for the build cache and the finished payload.
-	leastDisk = 15 * gib
-	// leastState is room for two machines' own disks.
-	leastState = 2 * gib
 )
 
 func root(_ context.Context, h Host) Result {
@@ -63,10 +62,14 @@ func cgroup2(h Host) Result {
 // clock that is behind are not valid yet for anyone whose clock is right.
 func clock(_ context.Context, h Host) Result {
 	now := h.Now()
-	const year = 2026 // craton is not older than this
-	if now.Year() < year || !h.Built.IsZero() && now.Before(h.Built.AddDate(0, 0, -1)) {
+	if now.Before(h.Built.AddDate(0, 0, -1)) {
 		return failed("set it, for instance with date -s or an NTP client",
 			"The clock says %s, which is before this program was made: certificates would not be valid.", now.UTC().Format("2006-01-02 15:04 MST"))
+	}
+	// A clock that is far ahead makes certificates that are not valid once it is put right.
+	if now.After(h.Built.AddDate(10, 0, 0)) {
+		return warning("look whether that is true; if not, set it before the first craton up",
+			"The clock says %s, ten years or more after this program was made: certificates made now are not valid before that.", now.UTC().Format("2006-01-02 15:04 MST"))
 	}
 	return ok("The clock says %s.", now.UTC().Format("2006-01-02 15:04 MST"))
 }
@@ -82,11 +85,11 @@ func memory(_ context.Context, h Host) Result {
 	}
 	switch {
 	case total < leastMemory:
-		return failed("use a host with more memory", "%s of memory are too few: one master and one worker need %s.", size(total), size(leastMemory))
+		return failed("use a host with more memory", "%s of memory are too few: one master and one worker need %s.", disk.Size(total), disk.Size(leastMemory))
 	case available < leastMemory/2:
-		return warning("stop something that needs memory", "%s of memory, but only %s of them available.", size(total), size(available))
+		return warning("stop something that needs memory", "%s of memory, but only %s of them available.", disk.Size(total), disk.Size(available))
 	}
-	return ok("%s of memory, %s of them available.", size(total), size(available))
+	return ok("%s of memory, %s of them available.", disk.Size(total), disk.Size(available))
 }
 
 // meminfo is a line of /proc/meminfo, in bytes.
@@ -101,34 +104,54 @@ func meminfo(h Host, name string) (uint64, error) {
 	return 0, fmt.Errorf("/proc/meminfo has no line %s", name)
 }
 
-func disk(_ context.Context, h Host) Result {
-	var found []string
-	for _, place := range []struct {
-		dir, name string
-		least     uint64
-	}{
-		{h.CacheDir, "the cache", leastDisk},
-		{h.StateDir, "machines", leastState},
-	} {
-		free, err := h.Free(place.dir)
-		if err != nil {
-			return failed("see to it that the folder can be reached", "The disk space for %s cannot be told: %v.", place.name, err)
-		}
-		if free < place.least {
-			// Once the payload is built, the cache needs nothing more.
-			verdict := failed
-			if place.dir == h.CacheDir && free >= leastState {
-				verdict = warning
-			}
-			return verdict("make room, or set CRATON_CACHE to a folder on a larger disk",
-				"%s has %s free for %s; building everything for the first time takes up to %s.",
-				place.dir, size(free), place.name, size(place.least))
-		}
-		found = append(found, fmt.Sprintf("%s free for %s in %s", size(free), place.name, place.dir))
+// diskRoom is the room for what is built and for machines. Where both are on one disk they
+// are looked at one by one all the same: craton up knows what is built already.
+func diskRoom(_ context.Context, h Host) Result {
+	const next = "make room, or mount a larger disk there"
+	cache, err := h.Free(h.CacheDir)
+	if err == nil && cache < h.Build {
+		// Once the payload is built, the cache needs nothing more.
+		return warning(next+", or set CRATON_CACHE (and Go's GOCACHE and GOMODCACHE) to folders on one",
+			"%s has %s free; building everything for the first time takes about %s.", h.CacheDir, disk.Size(cache), disk.Size(h.Build))
 	}
-	return ok("%s.", strings.Join(found, ", "))
+	state, stateErr := h.Free(h.StateDir)
+	if err = errors.Join(err, stateErr); err != nil {
+		return failed("see to it that the folder can be reached", "The disk space cannot be told: %s.", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	pair := h.Master.Disk + h.Worker.Disk + h.KeepFree
+	if state < pair {
+		return failed(next, "%s has %s free; one master and one worker need %s.", h.StateDir, disk.Size(state), disk.Size(pair))
+	}
+	return ok("%s free for the cache in %s, %s for machines in %s: room for a master and %s.", disk.Size(cache), h.CacheDir,
+		disk.Size(state), h.StateDir, workers(int((state-h.KeepFree-h.Master.Disk)/h.Worker.Disk)))
 }
 
-func size(bytes uint64) string {
-	return strconv.FormatFloat(float64(bytes)/gib, 'f', 1, 64) + " GiB"
+// inotify is the limit that a host meets first when it has many machines.
+func inotify(_ context.Context, h Host) Result {
+	used, limit, err := h.Inotify()
+	if err != nil {
+		return warning("look at fs.inotify.max_user_instances", "How many files can be watched cannot be told: %v.", err)
+	}
+	if limit == 0 {
+		return ok("The kernel has no limit for inotify instances.")
+	}
+	raise := fmt.Sprintf("sysctl -w fs.inotify.max_user_instances=%d", max(1024, 2*limit))
+	left := limit - used - h.Master.Inotify
+	if left < 0 {
+		return failed(raise, "fs.inotify.max_user_instances is %d and %d are in use: no machine fits.", limit, used)
+	}
+	fit := left / h.Worker.Inotify
+	text := fmt.Sprintf("fs.inotify.max_user_instances is %d and %d are in use: there is room for a master and %s.", limit, used, workers(fit))
+	if fit < 1 {
+		return warning(raise, "%s", text)
+	}
+	return ok("%s", text)
+}
+
+// workers is a number of them, as it is said.
+func workers(n int) string {
+	if n == 1 {
+		return "1 worker"
+	}
+	return strconv.Itoa(n) + " workers"
 }

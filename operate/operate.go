@@ -38,7 +38,9 @@ type Options struct {
 	Healthz string
 	// LeaderElect is for clusters with several masters: one operator acts at a time.
 	LeaderElect bool
-	Log         logr.Logger
+	// Etcd is how the members of etcd are reached that this cluster has on its masters.
+	Etcd Etcd
+	Log  logr.Logger
 }
 
 // pollEvery is how often an API server that does not answer yet is asked again. Controllers
@@ -95,6 +97,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if err := addNodes(manager, plans); err != nil {
 		return fmt.Errorf("set up the controller of nodes: %w", err)
+	}
+	if err := addMembers(manager, plans, o); err != nil {
+		return fmt.Errorf("set up the keeper of etcd's members: %w", err)
 	}
 	return ignoreEnd(ctx, manager.Start(ctx))
 }

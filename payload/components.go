@@ -43,7 +43,8 @@ type Binary struct {
 // MachineImage is the name under which Want and events know the machines' root file system.
 const MachineImage = "machine-image"
 
-// Operator is the name of the component that is built from this project itself.
+// Operator is the name of the component that is built from this project itself: the
+// operator and the checkpointer, in one image.
 const Operator = "craton-operator"
 
 const (
@@ -133,8 +134,11 @@ func Components() []Component {
 		},
 		{
 			Name: Operator, Version: Version, Module: "craton.dev/craton", License: "Apache-2.0",
-			Image:    "quay.io/craton/operator:" + Version,
-			Binaries: []Binary{{Operator, "craton.dev/craton/cmd/craton-operator"}},
+			Image: "quay.io/craton/operator:" + Version,
+			Binaries: []Binary{
+				{Operator, "craton.dev/craton/cmd/craton-operator"},
+				{"craton-checkpointer", "craton.dev/craton/cmd/craton-checkpointer"},
+			},
 		},
 	}
 }

@@ -42,8 +42,8 @@ func List(ctx context.Context, dir string) ([]Row, error) {
 	for _, c := range Components() {
 		k, err := "", goErr
 		if err == nil && c.Name == Operator {
-			var o operator
-			if o, err = findOperator(); err == nil {
+			var o own
+			if o, err = findOwn(c); err == nil {
 				k, err = o.key(goVersion)
 			}
 		} else if err == nil {

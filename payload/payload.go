@@ -69,7 +69,7 @@ const atOnce = 2
 type build struct {
 	store     cache.Store
 	goVersion string
-	operator  operator
+	own       own
 	progress  func(Event)
 	keys      map[string]string // of each component
 	dirs      map[string]string
@@ -96,6 +96,10 @@ func Build(ctx context.Context, opt Options) (*Payload, error) {
 	}
 	b := &build{store: cache.Store{Dir: dir}, progress: opt.Progress, keys: map[string]string{}, dirs: map[string]string{}}
 	if err := b.findKeys(ctx, components); err != nil {
+		return nil, failure("what is wanted", dir, err)
+	}
+	missing, all := b.missingParts(components, image)
+	if err := b.room(ctx, missing, all); err != nil {
 		return nil, err
 	}
 	p := &Payload{RegistryRoot: filepath.Join(dir, "registry"), bins: map[string]string{}}
@@ -120,7 +124,7 @@ func Build(ctx context.Context, opt Options) (*Payload, error) {
 		return nil, failure("the machines' programs", dir, err)
 	}
 	if err := b.push(ctx, components, p); err != nil {
-		return nil, err
+		return nil, failure("the images", dir, err)
 	}
 	return p, nil
 }
@@ -140,10 +144,10 @@ func (b *build) findKeys(ctx context.Context, components []Component) (err error
 			}
 			continue
 		}
-		if b.operator, err = findOperator(); err != nil {
+		if b.own, err = findOwn(c); err != nil {
 			return err
 		}
-		if b.keys[c.Name], err = b.operator.key(b.goVersion); err != nil {
+		if b.keys[c.Name], err = b.own.key(b.goVersion); err != nil {
 			return err
 		}
 	}
@@ -179,7 +183,7 @@ func (b *build) components(ctx context.Context, work *errgroup.Group, components
 func (b *build) component(ctx context.Context, c Component) error {
 	dir, err := b.entry(ctx, "bin", c.Name, b.keys[c.Name], func(dir, work string) error {
 		if c.Name == Operator {
-			return b.operator.build(ctx, c, dir, work)
+			return b.own.build(ctx, c, dir, work)
 		}
 		return compile(ctx, c, dir, work)
 	})

@@ -2,19 +2,13 @@ package payload
 
 import (
 	"bytes"
-	"context"
-	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-
-	"craton.dev/craton/command"
 )
 
 func component(t *testing.T, name string) Component {
@@ -112,7 +106,7 @@ func TestKeyChangesWithInputs(t *testing.T) {
 
 // The operator is rebuilt when a source of its own changes, and only then: every `up` of
 // a developer would rebuild it otherwise, or, worse, none would.
-func TestOperatorKey(t *testing.T) {
+func TestOwnKey(t *testing.T) {
 	tree := t.TempDir()
 	write := func(path, content string) {
 		path = filepath.Join(tree, path)
@@ -130,7 +124,7 @@ func TestOperatorKey(t *testing.T) {
 	write("used/data/file", "1")
 	write("unused/a.go", "package unused\n")
 	key := func() string {
-		k, err := operator{tree: tree}.key("go1")
+		k, err := own{programs: []string{Operator}, tree: tree}.key("go1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,36 +160,6 @@ func TestChoose(t *testing.T) {
 	}
 	if slices.Contains(Default(), "kubeadm") || !slices.Contains(Default(), "kubelet") {
 		t.Errorf("by default: %v", Default())
-	}
-}
-
-// The person who reads the error must see which component, why, and what to do.
-func TestFailureSaysWhatToDo(t *testing.T) {
-	_, missing := command.Run(t.Context(), "no-such-program-here")
-	stderr := func(s string) error {
-		return &command.Error{Cmd: command.Cmd{Name: "go", Args: []string{"build"}}, Err: errors.New("exit status 1"), Stderr: s}
-	}
-	for _, c := range []struct {
-		err  error
-		want []string
-	}{
-		{fmt.Errorf("write x: %w", syscall.ENOSPC), []string{"disk is full", "CRATON_CACHE"}},
-		{stderr("link: write: no space left on device"), []string{"disk is full"}},
-		{stderr("dial tcp: lookup proxy: no such host"), []string{"could not be downloaded", "network"}},
-		{stderr("verifying x: checksum mismatch"), []string{"not the one that is pinned"}},
-		{stderr("pkg/x.go:3: undefined: y"), []string{"go build", "undefined: y"}},
-		{missing, []string{"no-such-program-here is not installed", "doctor"}},
-		{fmt.Errorf("go build: %w", context.Canceled), []string{"goes on from here"}},
-	} {
-		got := failure("kubelet", "/cache", c.err)
-		if !errors.Is(got, c.err) {
-			t.Errorf("%v hides its cause", got)
-		}
-		for _, w := range append(c.want, "kubelet") {
-			if !strings.Contains(got.Error(), w) {
-				t.Errorf("%q lacks %q", got, w)
-			}
-		}
 	}
 }
 
@@ -298,7 +262,7 @@ func TestNoNetwork(t *testing.T) {
 	if err == nil {
 		t.Fatal("built without modules")
 	}
-	if got := failure("loopback", "/cache", err).Error(); !strings.Contains(got, "could not be downloaded") {
+	if got := failure("loopback", t.TempDir(), err).Error(); !strings.Contains(got, "could not be downloaded") {
 		t.Error(got)
 	}
 }

@@ -23,9 +23,11 @@ const (
 	mainCluster  = "citest"
 	killCluster  = "cikill"
 	cloudCluster = "cicloud"
+
+	troubleCluster = "citrouble"
 )
 
-var ours = []string{mainCluster, killCluster, cloudCluster}
+var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster}
 
 // craton is the program under test.
 var craton string

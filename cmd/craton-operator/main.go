@@ -1,4 +1,5 @@
-// Command craton-operator runs craton's controllers on a master: see package operate.
+// Command craton-operator runs craton's controllers on a master (see package operate) and,
+// as "craton-operator join-etcd", prepares the start of its etcd (see package operate/etcd).
 package main
 
 import (
@@ -26,12 +27,23 @@ func main() {
 }
 
 func run() error {
-	var o operate.Options
+	log := logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == joinCommand {
+		return joinEtcd(ctx, log, os.Args[2:])
+	}
+	o := operate.Options{Log: log}
 	// A set of its own: controller-runtime puts flags that nobody asked for into the common one.
 	flags := flag.NewFlagSet("craton-operator", flag.ExitOnError)
 	kubeconfig := flags.String("kubeconfig", "", "the kubeconfig `file` by which to reach the API server")
 	flags.StringVar(&o.Healthz, "healthz", "", "the `address` of /healthz, for instance 127.0.0.1:10244")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "act only as the elected one of several operators")
+	flags.StringVar(&o.Etcd.TLS.CA, "etcd-ca", "", "the `file` of etcd's authority; where it is given, its members are looked after")
+	flags.StringVar(&o.Etcd.TLS.Cert, "etcd-cert", "", "the `file` of the certificate to show to etcd")
+	flags.StringVar(&o.Etcd.TLS.Key, "etcd-key", "", "the `file` of its key")
+	flags.IntVar(&o.Etcd.ClientPort, "etcd-client-port", 0, "the `port` where each master's member listens for clients")
+	flags.IntVar(&o.Etcd.PeerPort, "etcd-peer-port", 0, "the `port` where it listens for the other members")
 	flags.Parse(os.Args[1:]) // ends the program where it fails
 	if *kubeconfig == "" || flags.NArg() > 0 {
 		flags.Usage()
@@ -41,10 +53,7 @@ func run() error {
 	if o.Config, err = clientcmd.BuildConfigFromFlags("", *kubeconfig); err != nil {
 		return fmt.Errorf("--kubeconfig %s: %w", *kubeconfig, err)
 	}
-	o.Log = logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil))
 	ctrl.SetLogger(o.Log)
 	klog.SetLogger(o.Log)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	return operate.Run(ctx, o)
 }

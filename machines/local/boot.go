@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"craton.dev/craton/contract"
 )
 
 //go:embed init.sh
@@ -21,7 +23,8 @@ const BootCommand = "local-machine"
 
 // bootSpec is what a machine's process is told, on its standard input.
 type bootSpec struct {
-	Machine string `json:"machine"`
+	Machine string        `json:"machine"`
+	Role    contract.Role `json:"role"`
 	// Dir is the machine's folder: upper, work, root, containerd.
 	Dir       string   `json:"dir"`
 	Layers    []string `json:"layers"`
@@ -43,6 +46,9 @@ func Boot(r io.Reader) error {
 		return fmt.Errorf("keep the machine's mounts to itself: %w", err)
 	}
 	if err := joinCgroups(s.Cgroup); err != nil {
+		return err
+	}
+	if err := weigh(s.Cgroup, s.Role); err != nil {
 		return err
 	}
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"craton.dev/craton/contract"
 )
 
 // A machine has a cgroup of its own in every hierarchy of the host (one on cgroup v2,
@@ -80,6 +82,24 @@ func joinCgroups(name string) error {
 		}
 	}
 	return nil
+}
+
+// weigh makes masters go before other machines where the host has fewer processors than
+// there is work for: nothing that waits for the API gets anywhere before the API does.
+func weigh(name string, role contract.Role) error {
+	if role == contract.Master {
+		return nil // the kernel's default, which is for all that has no weight of its own
+	}
+	dirs, _, err := hierarchies()
+	for _, dir := range dirs {
+		for file, weight := range map[string]string{"cpu.shares": "256", "cpu.weight": "25"} { // of 1024 and of 100
+			path := filepath.Join(dir, name, file)
+			if _, missing := os.Stat(path); missing == nil {
+				err = errors.Join(err, os.WriteFile(path, []byte(weight), 0o644))
+			}
+		}
+	}
+	return err
 }
 
 func passOnControllers(dir string) {

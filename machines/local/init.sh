@@ -24,7 +24,15 @@ if [ -e $config ]; then
 	say "applying the Ignition configuration"
 	echo uninitialized >/etc/machine-id # then systemd takes this for the first boot, and presets units
 	mkdir -p /run/ignition
-	for stage in fetch-offline fetch kargs disks mount files; do
+	# Stages without work are left out: each costs a start of the program.
+	stages="fetch-offline fetch"
+	if grep -qE '"(disks|raid|filesystems|luks|kernelArguments)"' $config; then
+		stages="$stages kargs disks mount"
+	fi
+	for stage in $stages files; do
+		if [ $stage = fetch ] && [ -e /run/ignition/config.json ]; then
+			continue # nothing had to be fetched
+		fi
 		IGNITION_CONFIG_FILE=$config /usr/lib/craton/ignition --platform=file --root=/ \
 			--config-cache=/run/ignition/config.json --stage=$stage >>/var/log/ignition.log 2>&1 || {
 			tail -n 5 /var/log/ignition.log

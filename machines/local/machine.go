@@ -53,7 +53,7 @@ func (p *Platform) Start(ctx context.Context, m plan.Machine, firstBoot []byte) 
 		return fmt.Errorf("make the disk of %s: %w", m.Name, err)
 	}
 	spec, err := json.Marshal(bootSpec{
-		Machine: m.Name, Dir: dir, Layers: p.Image.Layers,
+		Machine: m.Name, Role: m.Role, Dir: dir, Layers: p.Image.Layers,
 		Cgroup: p.cgroupName(m.Name), Namespace: p.namespace(m.Name),
 	})
 	if err != nil {

@@ -8,14 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
-	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 )
 
@@ -84,6 +82,9 @@ func (p *Platform) links(pl *plan.Plan) []link {
 
 // prepareNetwork makes the namespaces and links that are missing.
 func (p *Platform) prepareNetwork(pl *plan.Plan) error {
+	if err := p.claim(); err != nil {
+		return err
+	}
 	fabric, err := p.ensureNamespace(fabricNS)
 	if err != nil {
 		return err
@@ -238,26 +239,6 @@ func (p *Platform) removeNamespace(name string) error {
 		return fmt.Errorf("remove network namespace %s: %w", full, err)
 	}
 	return nil
-}
-
-// removeNetwork removes the namespaces of the surroundings; machines take theirs along.
-func (p *Platform) removeNetwork() error {
-	var errs []error
-	for _, name := range []string{userNS, outsideNS, balancer, fabricNS} {
-		errs = append(errs, p.removeNamespace(name))
-	}
-	// Namespaces of machines that were planned and never started.
-	for _, role := range []contract.Role{contract.Master, contract.Infra, contract.Worker} {
-		prefix := p.namespace(string(role)) + "-"
-		found, _ := filepath.Glob(filepath.Join(netnsDir, prefix+"*"))
-		for _, f := range found {
-			if _, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(f), prefix)); err == nil {
-				errs = append(errs, p.removeNamespace(strings.TrimPrefix(filepath.Base(f), "craton-")))
-			}
-		}
-	}
-	os.Remove(netnsDir) // only where it is empty
-	return errors.Join(errs...)
 }
 
 // within runs f on a thread that has entered the namespace. f must not start goroutines

@@ -73,7 +73,7 @@ func (p *Platform) start(name, namespace string, argv []string, prepare func(*ex
 	go cmd.Wait() // so that it does not stay a zombie while this craton runs
 	born, err := startTime(pid)
 	if err != nil {
-		return fmt.Errorf("%s ended at once: %s", name, tailFile(proc.log, 400))
+		return fmt.Errorf("%s ended at once: %s; its log is %s", name, lastLine(proc.log), proc.log)
 	}
 	return writeFile(proc.file, []byte(fmt.Sprintf("%d %d\n", pid, born)), 0o600)
 }
@@ -227,4 +227,13 @@ func tailFile(path string, n int64) string {
 		text = text[i+1:]
 	}
 	return text
+}
+
+// lastLine is the last line of a text file, for a sentence that says why its writer ended.
+func lastLine(path string) string {
+	text := tailFile(path, 2000)
+	if text = text[strings.LastIndexByte(text, '\n')+1:]; text == "" {
+		return "it said nothing"
+	}
+	return fmt.Sprintf("%.300s", text)
 }

@@ -48,7 +48,11 @@ func (p *Platform) startSurroundings(ctx context.Context, pl *plan.Plan) error {
 			return err
 		}
 	}
-	if err := p.startGateway(pl); err != nil {
+	port, err := p.APIPort()
+	if err != nil {
+		return err
+	}
+	if err := p.startGateway(pl, port); err != nil {
 		return err
 	}
 	for _, s := range []struct {
@@ -62,7 +66,7 @@ func (p *Platform) startSurroundings(ctx context.Context, pl *plan.Plan) error {
 			return err
 		}
 	}
-	return nil
+	return p.awaitGateway(ctx, port)
 }
 
 // The ports that the world's registries and resolvers have.
@@ -179,11 +183,12 @@ func (p *Platform) startBalancer(ctx context.Context, pl *plan.Plan) error {
 	return p.keep(processBalancer, balancer, []string{program, "-db", "-f", file}, config, nil)
 }
 
-// startGateway opens the host's loopback ports. A port is chosen once and kept.
-func (p *Platform) startGateway(pl *plan.Plan) error {
-	port, err := p.loopbackPort("api")
-	if err != nil {
-		return err
+// startGateway opens the host's loopback port.
+func (p *Platform) startGateway(pl *plan.Plan, port int) error {
+	if proc := p.process(processGateway); !proc.alive() {
+		if err := errors.Join(proc.stop(0), p.portFree(purposeAPI, port)); err != nil {
+			return err
+		}
 	}
 	spec, err := json.Marshal(gatewaySpec{
 		Cluster: p.Cluster, Dir: p.Dir,
@@ -212,26 +217,6 @@ func apiAddress(pl *plan.Plan) netip.Addr {
 	return pl.Machines[0].Address // masters come first
 }
 
-// APIPort is the host's loopback port for the API.
-func (p *Platform) APIPort() (int, error) { return p.loopbackPort("api") }
-
-// loopbackPort is the port that was chosen for that purpose, or one that is free now.
-func (p *Platform) loopbackPort(purpose string) (int, error) {
-	file := p.path("run", purpose+".port")
-	if b, err := os.ReadFile(file); err == nil {
-		if port, err := strconv.Atoi(string(b)); err == nil {
-			return port, nil
-		}
-	}
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	port := l.Addr().(*net.TCPAddr).Port
-	return port, writeFile(file, []byte(strconv.Itoa(port)), 0o644)
-}
-
 // awaitListener waits till a process of the outside network accepts connections, seen
 // from inside that network.
 func (p *Platform) awaitListener(ctx context.Context, process string, at netip.AddrPort) error {
@@ -246,7 +231,7 @@ func (p *Platform) awaitListener(ctx context.Context, process string, at netip.A
 		}
 		proc := p.process(process)
 		if !proc.alive() {
-			return fmt.Errorf("the %s ended; its log ends with:\n%s", process, tailFile(proc.log, 800))
+			return fmt.Errorf("the %s ended: %s; its log is %s", process, lastLine(proc.log), proc.log)
 		}
 		select {
 		case <-ctx.Done():
@@ -256,9 +241,13 @@ func (p *Platform) awaitListener(ctx context.Context, process string, at netip.A
 	}
 }
 
+// surroundings are the background processes beside the machines, in the order in which
+// they are stopped.
+var surroundings = []string{processGateway, processBalancer, processRegistry, processResolver}
+
 func (p *Platform) stopSurroundings() error {
 	var errs []error
-	for _, name := range []string{processGateway, processBalancer, processRegistry, processResolver} {
+	for _, name := range surroundings {
 		errs = append(errs, p.process(name).stop(2*time.Second))
 	}
 	return errors.Join(errs...)

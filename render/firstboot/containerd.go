@@ -2,6 +2,9 @@ package firstboot
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 )
 
 // registries are the registries of the contract's egress clauses, by the host that serves
@@ -21,7 +24,11 @@ func RegistryHosts() []string {
 
 // containerd are the container runtime's files.
 func containerd(opt Options) []File {
-	files := []File{{containerdConfig, 0o644, fmt.Appendf(nil, containerdTemplate, opt.PauseImage, registryDir, opt.RestrictOOMScoreAdj)}}
+	var pinned strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(opt.PinnedImages)) {
+		fmt.Fprintf(&pinned, "  %s = %q\n", name, opt.PinnedImages[name])
+	}
+	files := []File{{containerdConfig, 0o644, fmt.Appendf(nil, containerdTemplate, opt.PauseImage, &pinned, registryDir, opt.RestrictOOMScoreAdj)}}
 	if len(opt.RegistryCA) == 0 {
 		return files
 	}
@@ -42,7 +49,7 @@ const containerdTemplate = `version = 4
 
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "%s"
-
+%s
 [plugins."io.containerd.cri.v1.images".registry]
   config_path = "%s"
 

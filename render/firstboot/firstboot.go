@@ -50,6 +50,9 @@ type Options struct {
 	Manifests []File
 	// PauseImage is the image of pods' sandboxes.
 	PauseImage string
+	// PinnedImages are images, by their components' names, that the machine never removes
+	// to make room.
+	PinnedImages map[string]string
 	// RegistryCA is the certificate of the authority of the platform's own registry. Where
 	// it is set, the machine trusts it for the names in Registries and for nothing else;
 	// where not, it trusts for images what the image of the machine does.

@@ -10,7 +10,7 @@ import (
 const (
 	joinScript = "/usr/local/sbin/craton-join"
 	// clientCertificate is there once a machine has joined.
-	clientCertificate = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+	clientCertificate = KubeletPKIDir + "/kubelet-client-current.pem"
 )
 
 // joinFile asks the API again and again whether it knows the machine's token, and starts

@@ -75,7 +75,7 @@ func kubeletYAML(p *plan.Plan, m *plan.Machine, opt Options) ([]byte, error) {
 			return nil, err
 		}
 	}
-	b := fmt.Appendf(nil, kubeletTemplate, m.Address, kubeletPort, readOnly, KubernetesCA, p.Network.ServiceDNS)
+	b := fmt.Appendf(nil, kubeletTemplate, m.Address, kubeletPort, readOnly, KubernetesCA, p.Network.ServiceDNS, RuntimeSocket)
 	if m.Role == contract.Master {
 		b = append(b, "staticPodPath: "+ManifestDir+"\n"...)
 	}
@@ -116,7 +116,7 @@ authorization:
 clusterDNS:
 - %s
 clusterDomain: cluster.local
-containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+containerRuntimeEndpoint: unix://%s
 cgroupDriver: cgroupfs
 failCgroupV1: false
 failSwapOn: false

@@ -22,6 +22,11 @@ const (
 	// Encryption is the API server's EncryptionConfiguration.
 	Encryption = "/etc/kubernetes/encryption.yaml"
 
+	// KubeletPKIDir holds the certificates that the kubelet asks for and renews itself.
+	KubeletPKIDir = "/var/lib/kubelet/pki"
+	// RuntimeSocket is where the container runtime is asked what runs.
+	RuntimeSocket = "/run/containerd/containerd.sock"
+
 	kubeletConfig       = "/etc/kubernetes/kubelet.yaml"
 	bootstrapKubeconfig = "/etc/kubernetes/bootstrap.kubeconfig"
 	kubeletKubeconfig   = "/var/lib/kubelet/kubeconfig"

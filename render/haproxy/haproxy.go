@@ -7,6 +7,7 @@ package haproxy
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,12 @@ type Options struct {
 // An API server gets connections while its /readyz says so. Where the cluster file turns
 // the kubelet's read-only port on, which the document opens for this purpose, the checks go
 // there instead; a connection that an API server then refuses is tried on another one.
+//
+// Checks are so frequent that an API server that hangs is left out within three seconds.
+// While no check passes, connections are tried on all of them: a check can be wrong, and
+// somebody who is told no by an API server is no worse off than by the load balancer. Where
+// there is another one to go to, connections to one that is left out are ended: a client
+// would go on waiting on its old connection.
 func Config(p *plan.Plan, opt Options) ([]byte, error) {
 	if !p.Network.LoadBalancer.IsValid() {
 		return nil, fmt.Errorf("haproxy: the plan of cluster %s has no load balancer: set loadBalancer to true in its file", p.Cluster)
@@ -43,10 +50,15 @@ func Config(p *plan.Plan, opt Options) ([]byte, error) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, template, net.JoinHostPort(p.Network.LoadBalancer.String(), api), uri, p.Network.APIServer)
+	var cut string
+	if slices.ContainsFunc(p.Machines[1:], func(m plan.Machine) bool { return m.Role == contract.Master }) { // masters come first
+		cut = " on-marked-down shutdown-sessions"
+	}
 	for _, m := range p.Machines {
 		if m.Role == contract.Master {
-			fmt.Fprintf(&b, "\tserver %s %s %s inter 1s fastinter 500ms fall 2 rise 1\n",
-				m.Name, net.JoinHostPort(m.Address.String(), api), check)
+			at := net.JoinHostPort(m.Address.String(), api)
+			fmt.Fprintf(&b, "\tserver %s %s %s inter 500ms fastinter 200ms downinter 200ms fall 2 rise 1%s\n", m.Name, at, check, cut)
+			fmt.Fprintf(&b, "\tserver %s-unchecked %s backup\n", m.Name, at)
 		}
 	}
 	return []byte(b.String()), nil
@@ -65,7 +77,7 @@ defaults
 	option redispatch 1
 	retries 3
 	timeout connect 2s
-	timeout check 2s
+	timeout check 1s
 	timeout client 1h
 	timeout server 1h
 	timeout tunnel 1h
@@ -78,6 +90,7 @@ frontend api
 
 backend masters
 	balance leastconn
+	option allbackups
 	option httpchk
 	http-check send meth GET uri %s ver HTTP/1.1 hdr Host %s
 	http-check expect status 200

@@ -15,7 +15,8 @@ const (
 	SignerKubeletClient  = "kubernetes.io/kube-apiserver-client-kubelet"
 	SignerKubeletServing = "kubernetes.io/kubelet-serving"
 
-	operatorRole = "craton:operator"
+	operatorRole     = "craton:operator"
+	checkpointerRole = "craton:checkpointer"
 )
 
 // access is craton's namespace and who may do what beyond what Kubernetes itself lays down.
@@ -24,6 +25,7 @@ func access() []runtime.Object {
 	asUser := func(name string) rbacv1.Subject {
 		return rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: name}
 	}
+	inKube := metav1.ObjectMeta{Name: checkpointerRole, Namespace: kubeSystem}
 	inCraton := metav1.ObjectMeta{Name: operatorRole, Namespace: System}
 	return []runtime.Object{
 		&corev1.Namespace{TypeMeta: kind("v1", "Namespace"), ObjectMeta: metav1.ObjectMeta{
@@ -41,6 +43,8 @@ func access() []runtime.Object {
 		bindCluster(operatorRole, operatorRole, asUser(plan.UserOperator)),
 		&rbacv1.Role{TypeMeta: kind(rbacVersion, "Role"), ObjectMeta: inCraton, Rules: []rbacv1.PolicyRule{
 			named(rule("", []string{"configmaps"}, "get", "list", "watch"), PlanConfigMap),
+			rule("", []string{"configmaps"}, "create"),
+			named(rule("", []string{"configmaps"}, "update"), EtcdConfigMap),
 			rule("coordination.k8s.io", []string{"leases"}, "create"),
 			named(rule("coordination.k8s.io", []string{"leases"}, "get", "update"), OperatorLease),
 			rule("", []string{"events"}, "create", "patch"),
@@ -49,6 +53,16 @@ func access() []runtime.Object {
 		&rbacv1.RoleBinding{TypeMeta: kind(rbacVersion, "RoleBinding"), ObjectMeta: inCraton,
 			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: operatorRole},
 			Subjects: []rbacv1.Subject{asUser(plan.UserOperator)},
+		},
+		// Checkpointers are their kubelets to the API. They see whether somebody leads and who
+		// could; a Role cannot tell masters from other machines, and neither is a secret.
+		&rbacv1.Role{TypeMeta: kind(rbacVersion, "Role"), ObjectMeta: inKube, Rules: []rbacv1.PolicyRule{
+			named(rule("coordination.k8s.io", []string{"leases"}, "get"), "kube-scheduler", "kube-controller-manager"),
+			rule("", []string{"pods"}, "list"),
+		}},
+		&rbacv1.RoleBinding{TypeMeta: kind(rbacVersion, "RoleBinding"), ObjectMeta: inKube,
+			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: checkpointerRole},
+			Subjects: []rbacv1.Subject{{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "system:nodes"}},
 		},
 	}
 }

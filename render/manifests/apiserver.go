@@ -19,16 +19,20 @@ anonymous:
   - path: /healthz
 `
 
+// AuthenticationPath is where the API server's AuthenticationConfiguration is on a master.
+const AuthenticationPath = "/etc/kubernetes/authentication.yaml"
+
 // apiServer is on the machine's own address only, so that the rules about the API's port
-// are the only way to it, and a master's other addresses are not.
-func apiServer(p *plan.Plan, m *plan.Machine) (staticPod, error) {
-	servers, err := etcdEndpoints(p, m)
+// are the only way to it, and a master's other addresses are not. It shares its port, so
+// that the next one on a machine is there before the last one goes.
+func apiServer(p *plan.Plan) (program, error) {
+	servers, err := etcdEndpoints(p)
 	if err != nil {
-		return staticPod{}, err
+		return program{}, err
 	}
 	nodePorts, err := ports(clauseNodePorts)
 	if err != nil {
-		return staticPod{}, err
+		return program{}, err
 	}
 	const (
 		server     = "kube-apiserver"
@@ -37,7 +41,7 @@ func apiServer(p *plan.Plan, m *plan.Machine) (staticPod, error) {
 		frontProxy = "front-proxy-client"
 	)
 	health := func(path string) corev1.HTTPGetAction {
-		return get(corev1.URISchemeHTTPS, m.Address.String(), int(p.Network.APIPort), path)
+		return get(corev1.URISchemeHTTPS, "", int(p.Network.APIPort), path)
 	}
 	files := []string{
 		firstboot.KubernetesCA, firstboot.EtcdCA, firstboot.FrontProxyCA,
@@ -47,13 +51,14 @@ func apiServer(p *plan.Plan, m *plan.Machine) (staticPod, error) {
 	for _, identity := range []string{server, etcdClient, kubelet, frontProxy} {
 		files = append(files, firstboot.CertPath(identity), firstboot.KeyPath(identity))
 	}
-	return staticPod{
+	return program{
 		name: server,
 		command: []string{
 			"/usr/local/bin/kube-apiserver",
-			"--bind-address=" + m.Address.String(),
-			"--advertise-address=" + m.Address.String(),
+			"--bind-address=" + hostIP,
+			"--advertise-address=" + hostIP,
 			"--secure-port=" + apiPort(p),
+			"--permit-port-sharing=true",
 			"--tls-cert-file=" + firstboot.CertPath(server),
 			"--tls-private-key-file=" + firstboot.KeyPath(server),
 			"--tls-min-version=VersionTLS12",
@@ -85,6 +90,8 @@ func apiServer(p *plan.Plan, m *plan.Machine) (staticPod, error) {
 			"--requestheader-group-headers=X-Remote-Group",
 			"--requestheader-username-headers=X-Remote-User",
 			"--profiling=false",
+			// It ends within two seconds of being told to, rather than wait for watches.
+			"--shutdown-send-retry-after=true",
 		},
 		files: files,
 		add:   []corev1.Capability{"NET_BIND_SERVICE"},

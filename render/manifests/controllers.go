@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"net"
+	"path"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,16 +24,19 @@ var election = []string{
 // controllerManager signs kubelets' certificates but approves none: the operator does, which
 // checks them against the plan. Its own port answers health checks and nothing else, since
 // it is given no means to ask who is asking.
-func controllerManager(p *plan.Plan, m *plan.Machine) (staticPod, error) {
+func controllerManager(p *plan.Plan) (program, error) {
 	const name = "kube-controller-manager"
 	kubeconfig := firstboot.KubeconfigPath(name)
-	return staticPod{
+	return program{
 		name: name,
 		command: append([]string{
 			"/usr/local/bin/kube-controller-manager",
 			"--kubeconfig=" + kubeconfig,
 			"--bind-address=" + loopback,
 			"--secure-port=" + strconv.Itoa(managerPort),
+			"--permit-port-sharing=true",
+			// Its successor need not wait till its lease runs out.
+			"--feature-gates=ControllerManagerReleaseLeaderElectionLockOnExit=true",
 			"--controllers=*,token-cleaner-controller,-certificatesigningrequest-approving-controller",
 			"--use-service-account-credentials=true",
 			"--service-account-private-key-file=" + firstboot.ServiceAccountKey,
@@ -56,43 +60,94 @@ func controllerManager(p *plan.Plan, m *plan.Machine) (staticPod, error) {
 		files: []string{kubeconfig, firstboot.KubernetesCA, firstboot.KubernetesCAKey, firstboot.ServiceAccountKey},
 		cpu:   "100m", memory: "80Mi",
 		startup: get(corev1.URISchemeHTTPS, loopback, managerPort, "/healthz"),
+		prompt:  true,
 	}, nil
 }
 
-func scheduler(p *plan.Plan, m *plan.Machine) (staticPod, error) {
+func scheduler(p *plan.Plan) (program, error) {
 	const name = "kube-scheduler"
 	kubeconfig := firstboot.KubeconfigPath(name)
-	return staticPod{
+	return program{
 		name: name,
 		command: append([]string{
 			"/usr/local/bin/kube-scheduler",
 			"--kubeconfig=" + kubeconfig,
 			"--bind-address=" + loopback,
 			"--secure-port=" + strconv.Itoa(schedulerPort),
+			"--permit-port-sharing=true",
 			"--profiling=false",
 		}, election...),
 		files: []string{kubeconfig},
 		cpu:   "50m", memory: "40Mi",
 		startup: get(corev1.URISchemeHTTPS, loopback, schedulerPort, "/healthz"),
+		prompt:  true,
 	}, nil
 }
 
-// operator is craton's own program. It elects a leader where there are several masters.
-func operator(p *plan.Plan, m *plan.Machine) (staticPod, error) {
-	const name = "craton-operator"
-	kubeconfig := firstboot.KubeconfigPath(name)
-	return staticPod{
-		name: name,
-		command: []string{
-			"/usr/local/bin/craton-operator",
-			"--kubeconfig=" + kubeconfig,
-			"--healthz=" + net.JoinHostPort(loopback, strconv.Itoa(operatorHealthPort)),
-			"--leader-elect=" + strconv.FormatBool(len(masters(p)) > 1),
-		},
+// The programs of the image of craton's own.
+const (
+	operatorName     = "craton-operator"
+	checkpointerName = "craton-checkpointer"
+)
+
+// operator is craton's own program.
+func operator(p *plan.Plan, m *plan.Machine, images Images, _ Bring) (program, error) {
+	image, err := imageOf(images, operatorName)
+	kubeconfig := firstboot.KubeconfigPath(operatorName)
+	command := []string{
+		"/usr/local/bin/" + operatorName,
+		"--kubeconfig=" + kubeconfig,
+		"--healthz=" + net.JoinHostPort(loopback, strconv.Itoa(operatorHealthPort)),
+		"--leader-elect=true", // more masters may come
+	}
+	files := []string{kubeconfig}
+	if err == nil && etcdKind(p) == "internal" {
+		var client, peer int
+		client, err = port(clauseEtcdClient)
+		if err == nil {
+			peer, err = port(clauseEtcdPeer)
+		}
+		const identity = "etcd-server"
+		command = append(command,
+			"--etcd-client-port="+strconv.Itoa(client), "--etcd-peer-port="+strconv.Itoa(peer),
+			"--etcd-ca="+firstboot.EtcdCA, "--etcd-cert="+firstboot.CertPath(identity), "--etcd-key="+firstboot.KeyPath(identity),
+		)
+		files = append(files, firstboot.EtcdCA, firstboot.CertPath(identity), firstboot.KeyPath(identity))
+	}
+	return program{
+		name: operatorName, image: image,
+		command: command,
 		// The collector is asked to trade some time for memory.
 		env:   map[string]string{"GOGC": "50", "GOMEMLIMIT": "36MiB"},
-		files: []string{kubeconfig},
+		files: files,
 		cpu:   "10m", memory: "40Mi",
 		startup: get(corev1.URISchemeHTTP, loopback, operatorHealthPort, "/healthz"),
-	}, nil
+	}, err
+}
+
+// checkpointer starts stand-ins, and ends them. It is the machine's kubelet to the API, with
+// that one's certificate: it may read what is meant for its own machine.
+func checkpointer(p *plan.Plan, m *plan.Machine, images Images, _ Bring) (program, error) {
+	image, err := imageOf(images, operatorName)
+	api := func(host string) string { return "https://" + net.JoinHostPort(host, apiPort(p)) }
+	return program{
+		name: checkpointerName, image: image,
+		command: []string{
+			"/usr/local/bin/" + checkpointerName,
+			"--node=" + m.Name,
+			"--api-own=" + api(m.Address.String()),
+			"--api=" + api(p.Network.APIServer),
+			"--ca=" + firstboot.KubernetesCA,
+			"--certificates=" + firstboot.KubeletPKIDir,
+			"--runtime=" + firstboot.RuntimeSocket,
+			"--manifests=" + firstboot.ManifestDir,
+			"--checkpoints=" + CheckpointDir,
+			"--healthz=" + net.JoinHostPort(loopback, strconv.Itoa(checkpointerHealthPort)),
+		},
+		env:   map[string]string{"GOGC": "50", "GOMEMLIMIT": "12MiB"},
+		files: []string{firstboot.KubernetesCA},
+		dirs:  []dir{{firstboot.KubeletPKIDir, true}, {path.Dir(firstboot.RuntimeSocket), true}, {firstboot.ManifestDir, false}, {CheckpointDir, false}},
+		cpu:   "10m", memory: "20Mi",
+		startup: get(corev1.URISchemeHTTP, loopback, checkpointerHealthPort, "/healthz"),
+	}, err
 }

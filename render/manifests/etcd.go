@@ -12,8 +12,11 @@ import (
 	"craton.dev/craton/render/firstboot"
 )
 
-// etcdData is a member's data on its master.
-const etcdData = "/var/lib/etcd"
+const (
+	etcdName = "etcd"
+	// etcdDir holds a member's data, and what there is to know about them.
+	etcdDir = "/var/lib/etcd"
+)
 
 func url(m *plan.Machine, port int) string {
 	return "https://" + net.JoinHostPort(m.Address.String(), strconv.Itoa(port))
@@ -22,65 +25,74 @@ func url(m *plan.Machine, port int) string {
 // etcd is the master's member. It listens on the machine's own address only, and both
 // sides of each connection show a certificate. Its health is plain HTTP on loopback, since
 // a kubelet's probe has no certificate to show.
-func etcd(p *plan.Plan, m *plan.Machine) (staticPod, error) {
+//
+// Before it starts, the operator's program lets the machine in among the other members, or
+// begins the cluster, and writes its configuration.
+func etcd(p *plan.Plan, m *plan.Machine, images Images, how Bring) (program, error) {
+	image, err := imageOf(images, etcdName)
+	if err != nil {
+		return program{}, err
+	}
+	joiner, err := imageOf(images, operatorName)
+	if err != nil {
+		return program{}, err
+	}
 	client, err := port(clauseEtcdClient)
 	if err != nil {
-		return staticPod{}, err
+		return program{}, err
 	}
 	peer, err := port(clauseEtcdPeer)
 	if err != nil {
-		return staticPod{}, err
+		return program{}, err
 	}
-	var members []string
+	var others []string
 	for _, other := range masters(p) {
-		members = append(members, other.Name+"="+url(&other, peer))
+		if other.Name != m.Name {
+			others = append(others, url(&other, client))
+		}
 	}
-	server, peers := "etcd-server", "etcd-peer"
-	return staticPod{
-		name: "etcd",
-		command: []string{
-			"/usr/local/bin/etcd",
-			"--name=" + m.Name,
-			"--data-dir=" + etcdData,
-			"--listen-client-urls=" + url(m, client),
-			"--advertise-client-urls=" + url(m, client),
-			"--listen-peer-urls=" + url(m, peer),
-			"--initial-advertise-peer-urls=" + url(m, peer),
-			"--initial-cluster=" + strings.Join(members, ","),
-			"--initial-cluster-token=" + p.Cluster,
-			"--initial-cluster-state=new",
-			"--listen-metrics-urls=http://" + net.JoinHostPort(loopback, strconv.Itoa(etcdHealthPort)),
-			"--cert-file=" + firstboot.CertPath(server),
-			"--key-file=" + firstboot.KeyPath(server),
-			"--trusted-ca-file=" + firstboot.EtcdCA,
-			"--client-cert-auth=true",
-			"--peer-cert-file=" + firstboot.CertPath(peers),
-			"--peer-key-file=" + firstboot.KeyPath(peers),
-			"--peer-trusted-ca-file=" + firstboot.EtcdCA,
-			"--peer-client-cert-auth=true",
-			"--tls-min-version=TLS1.3",
-			// The JSON gateway is a second way in that nothing uses.
-			"--enable-grpc-gateway=false",
+	const server, peers = "etcd-server", "etcd-peer"
+	const config = etcdDir + "/etcd.yaml"
+	return program{
+		name: etcdName, image: image,
+		command: []string{"/usr/local/bin/etcd", "--config-file=" + config},
+		init: &initProgram{
+			name: "join", image: joiner,
+			command: []string{
+				"/usr/local/bin/" + operatorName, "join-etcd",
+				"--cluster=" + p.Cluster,
+				"--name=" + m.Name,
+				"--others=" + strings.Join(others, ","),
+				"--first=" + strconv.FormatBool(how.Founding),
+				"--data-dir=" + etcdDir + "/data",
+				"--out=" + config,
+				"--client-url=" + url(m, client),
+				"--peer-url=" + url(m, peer),
+				"--metrics-url=http://" + net.JoinHostPort(loopback, strconv.Itoa(etcdHealthPort)),
+				"--ca=" + firstboot.EtcdCA,
+				"--cert=" + firstboot.CertPath(server), "--key=" + firstboot.KeyPath(server),
+				"--peer-cert=" + firstboot.CertPath(peers), "--peer-key=" + firstboot.KeyPath(peers),
+			},
 		},
 		files: []string{
 			firstboot.EtcdCA,
 			firstboot.CertPath(server), firstboot.KeyPath(server),
 			firstboot.CertPath(peers), firstboot.KeyPath(peers),
 		},
-		data: etcdData,
+		dirs: []dir{{etcdDir, false}},
 		cpu:  "100m", memory: "100Mi",
 		startup:   get(corev1.URISchemeHTTP, loopback, etcdHealthPort, "/livez"),
 		readiness: new(get(corev1.URISchemeHTTP, loopback, etcdHealthPort, "/readyz")),
 	}, nil
 }
 
-// etcdEndpoints are the etcd servers of one master's API server. With etcd on the masters
+// etcdEndpoints are the etcd servers of each master's API server. With etcd on the masters
 // that is its own member alone: it fails with its machine, not before, and no etcd client
 // traffic crosses the network.
-func etcdEndpoints(p *plan.Plan, m *plan.Machine) (string, error) {
+func etcdEndpoints(p *plan.Plan) (string, error) {
 	if etcdKind(p) != "external" {
 		client, err := port(clauseEtcdClient)
-		return url(m, client), err
+		return "https://" + hostIP + ":" + strconv.Itoa(client), err
 	}
 	if p.File.ExternalEtcd == nil || len(p.File.ExternalEtcd.Endpoints) == 0 {
 		return "", fmt.Errorf("manifests: externalEtcd.endpoints: etcd is external, but there is no endpoint: give https://ADDRESS:PORT")

@@ -1,6 +1,7 @@
-// Package manifests renders what runs on Kubernetes: the control plane's static pods on
-// masters, and the objects that `up` applies once the API answers: bootstrap tokens, roles,
-// kube-proxy, flannel, CoreDNS, and the plan for the operator.
+// Package manifests renders what runs on Kubernetes: masters' static pods and the
+// checkpoints of what is self-hosted, and the objects that `up` applies once the API
+// answers: bootstrap tokens, roles, the plan for the operator, kube-proxy, flannel, CoreDNS
+// and the control plane.
 //
 // It is pure. The keys and kubeconfigs that static pods read are put on the machines by
 // package firstboot; this package names their paths. It talks to no API server.
@@ -22,6 +23,9 @@ const (
 	// PlanConfigMap, in System, holds the operator's part of the plan under PlanKey.
 	PlanConfigMap = "plan"
 	PlanKey       = "plan.json"
+	// EtcdConfigMap, in System, holds what the operator sees of etcd under EtcdStatusKey.
+	EtcdConfigMap = "etcd"
+	EtcdStatusKey = "status.json"
 
 	// FieldManager is the manager of server-side apply for all that Objects returns.
 	FieldManager = "craton"
@@ -39,16 +43,17 @@ type Images func(component string) string
 // Ports on a machine's loopback address, and in CoreDNS's pods. No packet to them crosses
 // a machine's own network, so no clause is about them.
 const (
-	etcdHealthPort     = 2381
-	proxyHealthPort    = 10256
-	proxyMetricsPort   = 10249
-	managerPort        = 10257
-	schedulerPort      = 10259
-	flannelHealthPort  = 10246
-	operatorHealthPort = 10244
-	dnsPort            = 53
-	dnsHealthPort      = 8080
-	dnsReadyPort       = 8181
+	etcdHealthPort         = 2381
+	proxyHealthPort        = 10256
+	proxyMetricsPort       = 10249
+	managerPort            = 10257
+	schedulerPort          = 10259
+	flannelHealthPort      = 10246
+	operatorHealthPort     = 10244
+	checkpointerHealthPort = 10243
+	dnsPort                = 53
+	dnsHealthPort          = 8080
+	dnsReadyPort           = 8181
 )
 
 // The clauses whose ports programs listen on.

@@ -12,10 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -65,26 +69,35 @@ func secrets(p *plan.Plan) *pki.Secrets {
 	return s
 }
 
-// pods are a master's static pods, by name, read as strictly as can be.
+// pods are a founding master's static pods, by component, read as strictly as can be.
 func pods(t *testing.T, p *plan.Plan, machine string) map[string]*corev1.Pod {
 	t.Helper()
-	files, err := MasterFiles(p, machine, image)
+	return podsIn(t, p, machine, firstboot.ManifestDir, true)
+}
+
+func podsIn(t *testing.T, p *plan.Plan, machine, dir string, founding bool) map[string]*corev1.Pod {
+	t.Helper()
+	files, err := MasterFiles(p, machine, image, Bring{Founding: founding})
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := map[string]*corev1.Pod{}
 	for _, f := range files {
-		if !strings.HasPrefix(f.Path, firstboot.ManifestDir) {
+		if !strings.HasPrefix(f.Path, dir) {
 			continue
+		}
+		if f.Mode != 0o600 {
+			t.Errorf("%s: mode %o", f.Path, f.Mode)
 		}
 		pod := &corev1.Pod{}
 		if err := yaml.UnmarshalStrict(f.Contents, pod); err != nil {
 			t.Fatalf("%s: %v", f.Path, err)
 		}
-		if want := firstboot.ManifestDir + "/" + pod.Name + ".yaml"; f.Path != want {
+		name := pod.Spec.Containers[0].Name
+		if want := dir + "/" + name + ".yaml"; f.Path != want {
 			t.Errorf("pod %s is in %s, want %s", pod.Name, f.Path, want)
 		}
-		out[pod.Name] = pod
+		out[name] = pod
 	}
 	return out
 }
@@ -139,18 +152,25 @@ func golden(t *testing.T, name string, got []byte) {
 func TestCommands(t *testing.T) {
 	var b bytes.Buffer
 	all := pods(t, makePlan(t, 3, 1), "demo-master-2")
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "craton-operator"} {
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "craton-operator", "craton-checkpointer"} {
 		pod := all[name]
 		if pod == nil {
 			t.Fatalf("there is no static pod %s", name)
 		}
+		for _, c := range pod.Spec.InitContainers {
+			fmt.Fprintln(&b, "init", strings.Join(c.Command, "\n  "))
+		}
 		fmt.Fprintln(&b, strings.Join(pod.Spec.Containers[0].Command, "\n  "))
 		for _, e := range pod.Spec.Containers[0].Env {
+			if e.ValueFrom != nil {
+				fmt.Fprintf(&b, "  env %s=<%s>\n", e.Name, e.ValueFrom.FieldRef.FieldPath)
+				continue
+			}
 			fmt.Fprintf(&b, "  env %s=%s\n", e.Name, e.Value)
 		}
 	}
-	if len(all) != 5 {
-		t.Errorf("%d static pods, want 5", len(all))
+	if len(all) != 6 {
+		t.Errorf("%d static pods, want 6", len(all))
 	}
 	golden(t, "commands.txt", b.Bytes())
 }
@@ -228,7 +248,7 @@ func TestMounts(t *testing.T) {
 	outside := external(t)
 	for name, p := range map[string]*plan.Plan{"internal": inside, "external": outside} {
 		t.Run(name, func(t *testing.T) {
-			files, err := MasterFiles(p, "demo-master-1", image)
+			files, err := MasterFiles(p, "demo-master-1", image, Bring{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -249,16 +269,24 @@ func TestMounts(t *testing.T) {
 					}
 				}
 				named := map[string]bool{}
-				for _, arg := range pod.Spec.Containers[0].Command[1:] {
+				args := pod.Spec.Containers[0].Command[1:]
+				for _, c := range pod.Spec.InitContainers {
+					args = append(args, c.Command[1:]...)
+				}
+				for _, arg := range args {
 					if _, value, _ := strings.Cut(arg, "="); strings.HasPrefix(value, "/") {
 						named[value] = true
-						if !mounted[value] {
+						if !mounted[value] && !mounted[filepath.Dir(value)] {
 							t.Errorf("%s: %s is not mounted", pod.Name, arg)
 						}
 					}
 				}
 				for path := range mounted {
-					if !named[path] {
+					used := false
+					for value := range named {
+						used = used || value == path || strings.HasPrefix(value, path+"/")
+					}
+					if !used {
 						t.Errorf("%s: it sees %s and does not use it", pod.Name, path)
 					}
 				}
@@ -300,7 +328,7 @@ func TestPods(t *testing.T) {
 	p := makePlan(t, 1, 1)
 	specs := map[string]corev1.PodSpec{}
 	for name, pod := range pods(t, p, "demo-master-1") {
-		specs[name] = pod.Spec
+		specs["static "+name] = pod.Spec
 	}
 	for _, u := range objects(t, p) {
 		if u.GetKind() != "DaemonSet" && u.GetKind() != "Deployment" {
@@ -320,10 +348,11 @@ func TestPods(t *testing.T) {
 		}
 		specs[u.GetName()] = spec
 	}
-	if len(specs) != 8 {
-		t.Fatalf("%d pods, want 8", len(specs))
+	if len(specs) != 6+6 {
+		t.Fatalf("%d pods, want 6 static ones and 6 of DaemonSets and Deployments", len(specs))
 	}
-	for name, spec := range specs {
+	for key, spec := range specs {
+		name := strings.TrimPrefix(key, "static ")
 		c := spec.Containers[0]
 		s := c.SecurityContext
 		if s == nil || s.Privileged != nil || *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem ||
@@ -341,7 +370,11 @@ func TestPods(t *testing.T) {
 				t.Errorf("%s: %s listens everywhere", name, arg)
 			}
 		}
-		if c.Image != image(name) {
+		from := name
+		if name == checkpointerName {
+			from = operatorName // they are in one image
+		}
+		if c.Image != image(from) {
 			t.Errorf("%s: image %q", name, c.Image)
 		}
 	}
@@ -350,6 +383,67 @@ func TestPods(t *testing.T) {
 		if want := []corev1.Toleration{{Operator: corev1.TolerationOpExists}}; !slices.Equal(specs[name].Tolerations, want) {
 			t.Errorf("%s: tolerations %v", name, specs[name].Tolerations)
 		}
+	}
+}
+
+// TestSelfHosted protects that a stand-in is the same program as the real pod, that each
+// can run while the other does, and that no DaemonSet or Deployment takes a stand-in for
+// a pod of its own.
+func TestSelfHosted(t *testing.T) {
+	p := makePlan(t, 3, 1)
+	standIns := podsIn(t, p, "demo-master-2", CheckpointDir, false)
+	active := podsIn(t, p, "demo-master-2", firstboot.ManifestDir, false)
+	if active["kube-apiserver"] == nil || active["kube-scheduler"] != nil || active["kube-controller-manager"] != nil {
+		t.Error("of a machine that joins, the API server's stand-in runs from the start, and no other")
+	}
+	found := 0
+	for _, o := range typed(t, objects(t, p)) {
+		var template corev1.PodTemplateSpec
+		var selector *metav1.LabelSelector
+		switch o := o.(type) {
+		case *appsv1.DaemonSet:
+			template, selector = o.Spec.Template, o.Spec.Selector
+		case *appsv1.Deployment:
+			template, selector = o.Spec.Template, o.Spec.Selector
+			if standIns[o.Name] != nil && *o.Spec.Replicas != 3 {
+				t.Errorf("%s: %d pods, want one a master", o.Name, *o.Spec.Replicas)
+			}
+		default:
+			continue
+		}
+		standIn := standIns[template.Labels[ComponentLabel]]
+		if standIn == nil {
+			continue
+		}
+		found++
+		if diff := cmp.Diff(standIn.Spec.Containers, template.Spec.Containers); diff != "" {
+			t.Errorf("%s: (-stand-in +pod)\n%s", standIn.Name, diff)
+		}
+		if !slices.Contains(template.Spec.Containers[0].Command, "--permit-port-sharing=true") {
+			t.Errorf("%s: it cannot run beside its stand-in", standIn.Name)
+		}
+		s, err := metav1.LabelSelectorAsSelector(selector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Matches(labels.Set(standIn.Labels)) || !s.Matches(labels.Set(template.Labels)) {
+			t.Errorf("%s: the selector %s", standIn.Name, s)
+		}
+		for _, taint := range p.Machines[0].Taints {
+			key, effect, _ := strings.Cut(taint, ":")
+			key, _, _ = strings.Cut(key, "=")
+			if !slices.ContainsFunc(template.Spec.Tolerations, func(t corev1.Toleration) bool {
+				return t.ToleratesTaint(logr.Discard(), &corev1.Taint{Key: key, Effect: corev1.TaintEffect(effect)}, false)
+			}) {
+				t.Errorf("%s: it does not tolerate the taint %s of masters", standIn.Name, taint)
+			}
+		}
+		if len(template.Spec.NodeSelector) != 1 || !labels.SelectorFromSet(template.Spec.NodeSelector).Matches(labels.Set(p.Machines[0].Labels)) {
+			t.Errorf("%s: node selector %v, but masters have %v", standIn.Name, template.Spec.NodeSelector, p.Machines[0].Labels)
+		}
+	}
+	if found != 3 || len(standIns) != 3 {
+		t.Errorf("%d self-hosted components with %d stand-ins, want 3", found, len(standIns))
 	}
 }
 
@@ -452,7 +546,7 @@ func TestRefusals(t *testing.T) {
 		"no endpoint": {noEndpoint, "demo-master-1", image, "externalEtcd.endpoints"},
 		"no image":    {makePlan(t, 1, 1), "demo-master-1", none, "no image for kube-apiserver"},
 	} {
-		if _, err := MasterFiles(test.p, test.machine, test.images); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := MasterFiles(test.p, test.machine, test.images, Bring{}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v, want one with %q", name, err, test.want)
 		}
 	}

@@ -28,6 +28,7 @@ func Objects(p *plan.Plan, s *pki.Secrets, images Images, tokensExpire time.Time
 		func() ([]runtime.Object, error) { return kubeProxy(p, images) },
 		func() ([]runtime.Object, error) { return flannel(p, images) },
 		func() ([]runtime.Object, error) { return coreDNS(p, images) },
+		func() ([]runtime.Object, error) { return controlPlane(p, images) },
 	} {
 		more, err := maker()
 		if err != nil {

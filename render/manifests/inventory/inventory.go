@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 )
 
@@ -80,6 +81,17 @@ func (inv *Inventory) Machine(name string) *Machine {
 		return &inv.Machines[i]
 	}
 	return nil
+}
+
+// Masters are the machines of that role.
+func (inv *Inventory) Masters() []Machine {
+	var masters []Machine
+	for _, m := range inv.Machines {
+		if m.Role == string(contract.Master) {
+			masters = append(masters, m)
+		}
+	}
+	return masters
 }
 
 func (inv *Inventory) index() {

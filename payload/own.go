@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"go/parser"
 	"go/token"
@@ -20,25 +19,37 @@ import (
 	"craton.dev/craton/command"
 )
 
-// The operator is this project's own program, so it has no pinned graph in source/. It
-// has to be of the same build as the craton that talks to it, so:
-//   - where craton-operator is beside the running craton, as an installation has it, that
-//     file goes into the image;
-//   - otherwise (go run, go test, a development build) it is built from the source tree
+// The operator and the checkpointer are this project's own programs, so they have no
+// pinned graph in source/. They have to be of the same build as the craton that talks to
+// them, so:
+//   - where they are beside the running craton, as an installation has them, those files go
+//     into the image;
+//   - otherwise (go run, go test, a development build) they are built from the source tree
 //     that this craton was built from.
 
 // module is this project's own.
 const module = "craton.dev/craton"
 
-// operator is where the operator's program comes from: a file or a source tree.
-type operator struct{ file, tree string }
+// own is where these programs come from: a folder that has them, or a source tree.
+type own struct {
+	programs  []string
+	dir, tree string
+}
 
-// findOperator looks for both. The error says what to do.
-func findOperator() (operator, error) {
+// findOwn looks for both. The error says what to do.
+func findOwn(c Component) (own, error) {
+	o := own{}
+	for _, b := range c.Binaries {
+		o.programs = append(o.programs, b.Name)
+	}
 	if exe, err := os.Executable(); err == nil {
-		file := filepath.Join(filepath.Dir(exe), Operator)
-		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
-			return operator{file: file}, nil
+		dir := filepath.Dir(exe)
+		if !slices.ContainsFunc(o.programs, func(name string) bool {
+			info, err := os.Stat(filepath.Join(dir, name))
+			return err != nil || !info.Mode().IsRegular()
+		}) {
+			o.dir = dir
+			return o, nil
 		}
 	}
 	var trees []string
@@ -53,34 +64,42 @@ func findOperator() (operator, error) {
 	for _, tree := range trees {
 		data, err := os.ReadFile(filepath.Join(tree, "go.mod"))
 		if err == nil && strings.HasPrefix(string(data), "module "+module+"\n") {
-			return operator{tree: tree}, nil
+			o.tree = tree
+			return o, nil
 		}
 	}
-	return operator{}, fmt.Errorf("%s is not beside craton, and craton's source tree is not here: put both programs into one folder", Operator)
+	return own{}, fmt.Errorf("%s are not beside craton, and craton's source tree is not here: put these programs into one folder",
+		strings.Join(o.programs, " and "))
 }
 
-// key changes with the file, or with any source of the tree that it is built from.
-func (o operator) key(goVersion string) (string, error) {
+// key changes with the files, or with any source of the tree that they are built from.
+func (o own) key(goVersion string) (string, error) {
 	h := sha256.New()
-	if o.file != "" {
-		if err := hashFile(h, o.file); err != nil {
-			return "", err
+	if o.dir != "" {
+		for _, name := range o.programs {
+			if err := hashFile(h, filepath.Join(o.dir, name)); err != nil {
+				return "", err
+			}
 		}
 		return key(Operator, hex.EncodeToString(h.Sum(nil)))
 	}
-	dirs, err := ownPackages(o.tree, "cmd/"+Operator)
-	if err != nil {
-		return "", err
-	}
-	files := []string{"go.mod", "go.sum"}
-	for _, dir := range dirs {
-		more, err := packageFiles(o.tree, dir)
+	files := map[string]bool{"go.mod": true, "go.sum": true}
+	for _, name := range o.programs {
+		dirs, err := ownPackages(o.tree, "cmd/"+name)
 		if err != nil {
 			return "", err
 		}
-		files = append(files, more...)
+		for _, dir := range dirs {
+			more, err := packageFiles(o.tree, dir)
+			if err != nil {
+				return "", err
+			}
+			for _, file := range more {
+				files[file] = true
+			}
+		}
 	}
-	for _, file := range files {
+	for _, file := range slices.Sorted(maps.Keys(files)) {
 		fmt.Fprintln(h, file)
 		if err := hashFile(h, filepath.Join(o.tree, file)); err != nil {
 			return "", err
@@ -89,25 +108,29 @@ func (o operator) key(goVersion string) (string, error) {
 	return key(Operator, goVersion, hex.EncodeToString(h.Sum(nil)))
 }
 
-// build puts the operator's program into dir; work is a folder for the meantime.
-func (o operator) build(ctx context.Context, c Component, dir, work string) error {
-	out := filepath.Join(dir, Operator)
-	if o.file != "" {
-		data, err := os.ReadFile(o.file)
-		if err != nil {
+// build puts the programs into dir; work is a folder for the meantime.
+func (o own) build(ctx context.Context, c Component, dir, work string) error {
+	for _, name := range o.programs {
+		out := filepath.Join(dir, name)
+		if o.dir != "" {
+			data, err := os.ReadFile(filepath.Join(o.dir, name))
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(out, data, 0o755); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := (command.Cmd{
+			Name: "go",
+			Args: []string{"build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags(c.LDFlags), "-o", out, "./cmd/" + name},
+			Dir:  o.tree, Env: append(goEnv(false), "TMPDIR="+work), Timeout: buildTime, Attr: dieWithUs(),
+		}).Run(ctx); err != nil {
 			return err
 		}
-		return os.WriteFile(out, data, 0o755)
 	}
-	if _, err := os.Stat(filepath.Join(o.tree, "cmd", Operator)); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s has no cmd/%s", o.tree, Operator)
-	}
-	_, err := command.Cmd{
-		Name: "go",
-		Args: []string{"build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags(c.LDFlags), "-o", out, "./cmd/" + Operator},
-		Dir:  o.tree, Env: append(goEnv(false), "TMPDIR="+work), Timeout: buildTime, Attr: dieWithUs(),
-	}.Run(ctx)
-	return err
+	return nil
 }
 
 // ownPackages are the folders of this module's packages that the one in dir is built

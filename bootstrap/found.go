@@ -1,0 +1,74 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// foundedFile, in the cluster's folder, is there once the cluster has answered. From then
+// on a machine that is made joins it: a second machine that begins alone would be a second
+// cluster under the name of the first.
+const foundedFile = "founded"
+
+func (c *Cluster) founded() bool {
+	_, err := os.Stat(filepath.Join(c.Dir, foundedFile))
+	return err == nil
+}
+
+// foundCluster waits for the API, and notes that there is a cluster from now on.
+func (c *Cluster) foundCluster(ctx context.Context) error {
+	if err := c.awaitAPI(ctx); err != nil {
+		return err
+	}
+	if c.founded() {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(c.Dir, foundedFile), nil, 0o600)
+}
+
+// tellPlan tells a cluster that runs already what is to become of it, before machines come
+// and go: who is not in the plan is not let in, and leaves etcd in good order. Where the
+// API does not answer, it is told when it does.
+func (c *Cluster) tellPlan(ctx context.Context) error {
+	if !c.founded() {
+		return nil
+	}
+	client, err := c.clientset()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	short, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(short).Error(); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("ask the API: %w", err)
+		}
+		return nil
+	}
+	// A master that has left etcd is a machine without an API server, whose kubelet can no
+	// longer say that a pod has left: it is drained before.
+	surplus, err := c.surplus(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range surplus {
+		master, err := isMaster(ctx, client, m.Name)
+		if err != nil {
+			return err
+		}
+		if master && m.Running {
+			if err := c.drain(ctx, client, m.Name); err != nil {
+				return fmt.Errorf("drain %s: %w; the machine is still there", m.Name, err)
+			}
+		}
+	}
+	return c.applyObjects(ctx)
+}

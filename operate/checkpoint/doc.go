@@ -1,0 +1,63 @@
+// Package checkpoint lets a self-hosted control plane come back by itself: on each master
+// it keeps on disk the least that is needed to run the control plane's pods again, runs
+// them from there (as stand-ins) while the real ones cannot do their job, and takes them
+// away when the real ones can.
+//
+// What to do is decided in one pure function, Decide, from a State; Tracker makes that of
+// what was looked at and of when. The rest carries it out: StandIn turns a pod of the API
+// into one that the kubelet can run without the API, Disk keeps it so that a crash at any
+// point leaves the old or the new one, Run is the loop.
+//
+// It makes no pod in the API, changes nothing there, and decides nothing about other
+// machines: each master looks after itself. It keeps no key that belongs to a machine;
+// those are files of the machine, which a checkpoint refers to.
+package checkpoint
+
+// Kind says what it means that a component does its job.
+type Kind int
+
+const (
+	// Serving: one on each master serves there. The API server.
+	Serving Kind = iota
+	// Leading: those of the whole cluster elect one by a lease; that one acts.
+	Leading
+)
+
+func (k Kind) String() string {
+	if k == Leading {
+		return "leading"
+	}
+	return "serving"
+}
+
+// Namespace is where the control plane's pods and leases are.
+const Namespace = "kube-system"
+
+// What tells the pods of a component from others, as package manifests writes them: both a
+// real pod and a stand-in have ComponentLabel, with the component's name; a stand-in's
+// StandInLabel is "true", a real pod's is not.
+const (
+	ComponentLabel = "component"
+	StandInLabel   = "craton.dev/stand-in"
+	StandInSuffix  = "-stand-in"
+)
+
+// uninitialized is the taint with which every kubelet registers its Node: till it is gone,
+// the Node does not have its labels yet.
+const uninitialized = "craton.dev/uninitialized"
+
+// Component is a part of the control plane. Its name is also that of its container, of its
+// files and, where it is Leading, of its lease.
+type Component struct {
+	Name string
+	Kind Kind
+}
+
+// Components are those that a checkpointer looks after.
+func Components() []Component {
+	return []Component{
+		{"kube-apiserver", Serving},
+		{"kube-controller-manager", Leading},
+		{"kube-scheduler", Leading},
+	}
+}

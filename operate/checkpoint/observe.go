@@ -1,0 +1,162 @@
+package checkpoint
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// How long an answer of the API is used while nothing else changes.
+const (
+	// calm: every real pod is ready and no stand-in is there.
+	calmAPI = 2 * time.Second
+	// nodeAge: labels change by an administrator's hand.
+	nodeAge = 10 * time.Second
+)
+
+// probes is how many connections have to be answered well before one of two servers on one
+// port is ended. The kernel deals them out: were one of the two dead, they would all go to
+// the other in one case of 256.
+const probes = 8
+
+// observer looks at the API, the runtime and the disk.
+type observer struct {
+	components []Component
+	node       string
+	label      string
+	own        netip.AddrPort
+	api        *api
+	runtime    *runtime
+	disk       *Disk
+
+	asked   time.Time
+	answer  answer
+	before  []running
+	nodeAt  time.Time
+	nodeIs  Membership
+	nodeErr error
+}
+
+// answer is all that the API says.
+type answer struct {
+	reach  Reach
+	err    error
+	real   []podNote
+	node   Membership
+	leases map[string]leaseNote
+}
+
+type leaseNote struct{ version, holder string }
+
+// sight is one look at everything, with what carrying out a decision needs.
+type sight struct {
+	looks map[string]Look
+	// pods are this machine's real pods that are ready, by component.
+	pods map[string]podNote
+	// What could not be asked, and why.
+	apiErr, runtimeErr, diskErr error
+}
+
+// look looks at everything; at the API only when it is time for that, or something else
+// has changed.
+func (o *observer) look(ctx context.Context, now time.Time, calm bool) sight {
+	s := sight{looks: map[string]Look{}, pods: map[string]podNote{}}
+	var run []running
+	run, s.runtimeErr = o.runtime.list(ctx)
+	if !calm || now.Sub(o.asked) >= calmAPI || !slices.Equal(run, o.before) {
+		o.answer, o.asked = o.askAPI(ctx, now), now
+	}
+	o.before = run
+	s.apiErr = o.answer.err
+	for _, c := range o.components {
+		l, pod, err := o.component(ctx, c, run, s.runtimeErr == nil)
+		if err != nil {
+			s.diskErr = err
+		}
+		s.looks[c.Name] = l
+		if l.Real == Ready {
+			s.pods[c.Name] = pod
+		}
+	}
+	return s
+}
+
+func (o *observer) askAPI(ctx context.Context, now time.Time) answer {
+	var a answer
+	var names []string
+	for _, c := range o.components {
+		names = append(names, c.Name)
+	}
+	a.real, a.err = o.api.pods(ctx, ComponentLabel+" in ("+strings.Join(names, ",")+"),"+StandInLabel+"!=true")
+	if a.err == nil {
+		a.leases = map[string]leaseNote{}
+		for _, c := range o.components {
+			if c.Kind != Leading {
+				continue
+			}
+			var l leaseNote
+			if l.version, l.holder, a.err = o.api.lease(ctx, c.Name); a.err != nil {
+				break
+			}
+			a.leases[c.Name] = l
+		}
+	}
+	if a.err == nil {
+		if o.nodeAt.IsZero() || o.nodeErr != nil || now.Sub(o.nodeAt) >= nodeAge {
+			o.nodeIs, o.nodeErr = o.api.membership(ctx, o.label)
+			o.nodeAt = now
+		}
+		a.node, a.err = o.nodeIs, o.nodeErr
+	}
+	a.reach = reach(a.err)
+	return a
+}
+
+// component puts together what is known of one; pod is this machine's where it is ready.
+func (o *observer) component(ctx context.Context, c Component, run []running, known bool) (l Look, pod podNote, err error) {
+	a := o.answer
+	l = Look{Runtime: known, API: a.reach, Node: a.node, Lease: a.leases[c.Name].version}
+	holder := a.leases[c.Name].holder
+	l.HeldHere = holder == o.node || holder == ""
+	var pods []string
+	for _, r := range run {
+		switch {
+		case r.component != c.Name:
+		case r.file:
+			l.StandIn = true
+		default:
+			l.Real = Running
+			pods = append(pods, r.pod)
+		}
+	}
+	for _, p := range a.real {
+		switch {
+		case p.Metadata.Labels[ComponentLabel] != c.Name || p.Metadata.Labels[StandInLabel] == "true":
+		case p.Spec.NodeName == "":
+		case p.Spec.NodeName != o.node:
+			l.RealElsewhere = l.RealElsewhere || p.ready()
+		default:
+			l.Pod = l.Pod || p.stays()
+			if p.ready() && slices.Contains(pods, p.Metadata.UID) {
+				l.Real, pod = Ready, p
+			}
+		}
+	}
+	l.Checkpoint, l.Active, err = o.disk.Has(c.Name)
+	if err != nil {
+		// Neither is known: as with a runtime that does not answer, nothing is done.
+		l.Runtime = false
+	}
+	if l.Real == Ready && l.StandIn && c.Kind == Serving && !o.bothServe(ctx) {
+		l.Real = Running
+	}
+	return l, pod, err
+}
+
+// bothServe says whether the real API server answers beside the stand-in.
+func (o *observer) bothServe(ctx context.Context) bool {
+	n, err := listeners(o.own)
+	return err == nil && n >= 2 && o.api.ready(ctx, probes)
+}

@@ -1,0 +1,189 @@
+package checkpoint
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// Checkpoint is what is kept of a pod.
+type Checkpoint struct {
+	// Manifest is the stand-in, as YAML.
+	Manifest []byte
+	// Folder is the name of the folder that holds Files; "" where there are none. It follows
+	// from what is in them: other contents are in another folder.
+	Folder string
+	Files  []File
+}
+
+// File is a key of a secret or a config map. Path is below the checkpoint's folder.
+type File struct {
+	Path string
+	Mode uint32
+	Data []byte
+}
+
+// manifest is a pod without a status.
+type manifest struct {
+	APIVersion string         `json:"apiVersion"`
+	Kind       string         `json:"kind"`
+	Metadata   metadata       `json:"metadata"`
+	Spec       corev1.PodSpec `json:"spec"`
+}
+
+type metadata struct {
+	Name      string            `json:"name"`
+	Namespace string            `json:"namespace"`
+	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// StandIn makes the checkpoint of a real pod: a pod that the kubelet can run from a file,
+// without the API, and that is in nobody's way. dir is where the component's checkpoints
+// will be on the machine. What the pod reads of secrets and config maps has to be among the
+// objects; see Needs. It is an error where the pod needs something that cannot be had
+// without the API: what is kept would not run when it is needed.
+func StandIn(name string, pod *corev1.Pod, have Objects, dir string) (Checkpoint, error) {
+	c, err := standIn(name, pod, have, dir)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("pod %s/%s cannot be kept as a checkpoint: %w", pod.Namespace, pod.Name, err)
+	}
+	return c, nil
+}
+
+func standIn(name string, pod *corev1.Pod, have Objects, dir string) (Checkpoint, error) {
+	spec := pod.Spec.DeepCopy()
+	tokens := dropTokens(spec)
+	files, err := volumeFiles(spec, have)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	folder := digest(files)
+	if err := hostVolumes(spec, tokens, path.Join(dir, folder)); err != nil {
+		return Checkpoint{}, err
+	}
+	if len(spec.ResourceClaims) > 0 {
+		return Checkpoint{}, fmt.Errorf("resource claim %q is allocated by the API", spec.ResourceClaims[0].Name)
+	}
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range containers {
+			if err := ownEnv(&containers[i], have); err != nil {
+				return Checkpoint{}, err
+			}
+			// The kubelet admits no second pod with a port of the machine, nor does the
+			// scheduler place one: the real pod would wait for the stand-in for ever.
+			containers[i].Ports = nil
+			containers[i].ImagePullPolicy = corev1.PullIfNotPresent
+		}
+	}
+	unbind(spec)
+	data, err := yaml.Marshal(manifest{
+		APIVersion: "v1", Kind: "Pod",
+		Metadata: metadata{Name: name + StandInSuffix, Namespace: pod.Namespace, Labels: standInLabels(pod.Labels)},
+		Spec:     *spec,
+	})
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return Checkpoint{Manifest: data, Folder: folder, Files: files}, nil
+}
+
+// standInLabels are the real pod's but for its controller's. What selects real pods has to
+// ask for StandInLabel too, or a stand-in would be found among them.
+func standInLabels(labels map[string]string) map[string]string {
+	out := maps.Clone(labels)
+	if out == nil {
+		out = map[string]string{}
+	}
+	for _, k := range []string{"pod-template-hash", "controller-revision-hash", "pod-template-generation"} {
+		delete(out, k)
+	}
+	out[StandInLabel] = "true"
+	return out
+}
+
+// unbind takes away what ties a pod to objects of the API, or would keep the kubelet from
+// running it where the Node's labels are not known.
+func unbind(spec *corev1.PodSpec) {
+	spec.NodeName = ""
+	spec.NodeSelector = nil
+	spec.Affinity = nil
+	spec.TopologySpreadConstraints = nil
+	spec.SchedulingGates = nil
+	spec.ReadinessGates = nil
+	spec.EphemeralContainers = nil
+	spec.ImagePullSecrets = nil
+	spec.ServiceAccountName = ""
+	spec.DeprecatedServiceAccount = ""
+	spec.AutomountServiceAccountToken = new(false)
+	spec.EnableServiceLinks = new(false)
+	spec.RestartPolicy = corev1.RestartPolicyAlways
+}
+
+// dropTokens takes away the volume by which a pod gets its service account's token, and
+// returns the names of such. There is no token without the API, and what speaks with the
+// API from a stand-in has a key of its own.
+func dropTokens(spec *corev1.PodSpec) (names []string) {
+	spec.Volumes = slices.DeleteFunc(spec.Volumes, func(v corev1.Volume) bool {
+		token := v.Projected != nil && strings.HasPrefix(v.Name, "kube-api-access-") &&
+			slices.ContainsFunc(v.Projected.Sources, func(p corev1.VolumeProjection) bool { return p.ServiceAccountToken != nil })
+		if token {
+			names = append(names, v.Name)
+		}
+		return token
+	})
+	return names
+}
+
+// ownEnv gives a container the values of config maps themselves.
+func ownEnv(c *corev1.Container, have Objects) error {
+	var env []corev1.EnvVar
+	for _, from := range c.EnvFrom {
+		if from.SecretRef != nil {
+			return fmt.Errorf("container %s: environment from secret %s: its values would be readable in the manifest: mount it as files", c.Name, from.SecretRef.Name)
+		}
+		if from.ConfigMapRef == nil {
+			return fmt.Errorf("container %s: environment from something that is no config map", c.Name)
+		}
+		data, ok := have.ConfigMaps[from.ConfigMapRef.Name]
+		if !ok && !isTrue(from.ConfigMapRef.Optional) {
+			return fmt.Errorf("container %s: environment from config map %s, which is not there", c.Name, from.ConfigMapRef.Name)
+		}
+		for _, key := range sortedKeys(data) {
+			env = append(env, corev1.EnvVar{Name: from.Prefix + key, Value: verbatim(data[key])})
+		}
+	}
+	for _, e := range c.Env {
+		from := e.ValueFrom
+		switch {
+		case from == nil, from.FieldRef != nil, from.ResourceFieldRef != nil:
+		case from.SecretKeyRef != nil:
+			return fmt.Errorf("container %s: variable %s is from secret %s: its value would be readable in the manifest: mount it as a file", c.Name, e.Name, from.SecretKeyRef.Name)
+		case from.ConfigMapKeyRef != nil:
+			ref := from.ConfigMapKeyRef
+			value, ok := have.ConfigMaps[ref.Name][ref.Key]
+			if !ok && isTrue(ref.Optional) {
+				continue
+			}
+			if !ok {
+				return fmt.Errorf("container %s: variable %s is key %s of config map %s, which is not there", c.Name, e.Name, ref.Key, ref.Name)
+			}
+			e = corev1.EnvVar{Name: e.Name, Value: verbatim(value)}
+		default:
+			return fmt.Errorf("container %s: variable %s has a source that is not known here", c.Name, e.Name)
+		}
+		env = append(env, e)
+	}
+	c.Env, c.EnvFrom = env, nil
+	return nil
+}
+
+// verbatim keeps the kubelet from taking a value's $(NAME) for a reference, which it does
+// in values, but not in those of config maps. To it, "$$" is "$".
+func verbatim(value []byte) string { return strings.ReplaceAll(string(value), "$", "$$") }
+
+func isTrue(b *bool) bool { return b != nil && *b }

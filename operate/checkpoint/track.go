@@ -1,0 +1,83 @@
+package checkpoint
+
+import "time"
+
+// Look is what was seen of one component, at one time.
+type Look struct {
+	Runtime bool
+	Real    Process
+	// StandIn: its container runs.
+	StandIn            bool
+	API                Reach
+	Pod, RealElsewhere bool
+	Node               Membership
+	// Lease changes whenever the lease is renewed; "" where there is none.
+	Lease              string
+	HeldHere           bool
+	Checkpoint, Active bool
+}
+
+// Tracker remembers of a component since when things have been so. It has no clock: it is
+// told the time, which has to be a monotonic one.
+type Tracker struct {
+	Kind Kind
+
+	seenRunning bool
+	since       map[age]time.Time
+	lease       string
+	renewed     time.Time
+}
+
+type age int
+
+const (
+	ageUnreachable age = iota
+	ageMissing
+	ageReady
+	ageElsewhere
+	ageLeft
+)
+
+// State is what Decide wants to know, after this look.
+func (t *Tracker) State(now time.Time, l Look) State {
+	if t.since == nil {
+		t.since = map[age]time.Time{}
+	}
+	if l.Runtime && (l.Real != Absent || l.StandIn) {
+		t.seenRunning = true
+	}
+	if l.API != Answers {
+		// The API's answers about the rest are not to be used.
+		l.Pod, l.RealElsewhere, l.Node, l.Lease, l.HeldHere = false, false, NodeUnknown, "", true
+		// Nobody could renew the lease: it counts from when somebody can.
+		t.renewed = now
+	}
+	if l.Lease != "" && l.Lease != t.lease || t.renewed.IsZero() {
+		t.lease, t.renewed = l.Lease, now
+	}
+	answers, absent := l.API == Answers, l.Runtime && l.Real == Absent
+	s := State{
+		Kind: t.Kind, Runtime: l.Runtime, Real: l.Real, API: l.API, Pod: l.Pod,
+		RealElsewhere: l.RealElsewhere, Node: l.Node, HeldHere: l.HeldHere, Checkpoint: l.Checkpoint, Active: l.Active,
+		SeenRunning: t.seenRunning,
+	}
+	s.Ages.Unrenewed = now.Sub(t.renewed)
+	s.Ages.Unreachable = t.held(now, ageUnreachable, l.API == Unreachable)
+	s.Ages.Missing = t.held(now, ageMissing, answers && absent && l.Pod)
+	s.Ages.Ready = t.held(now, ageReady, answers && l.Runtime && l.Real == Ready)
+	s.Ages.ReadyElsewhere = t.held(now, ageElsewhere, answers && l.RealElsewhere && (t.Kind == Serving || s.Ages.Unrenewed < unrenewed))
+	s.Ages.Left = t.held(now, ageLeft, answers && absent && !l.StandIn && !l.Active && !l.Pod && l.Node == NodeOther)
+	return s
+}
+
+func (t *Tracker) held(now time.Time, a age, is bool) time.Duration {
+	if !is {
+		delete(t.since, a)
+		return 0
+	}
+	since, ok := t.since[a]
+	if !ok {
+		t.since[a], since = now, now
+	}
+	return now.Sub(since)
+}

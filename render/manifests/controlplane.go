@@ -1,0 +1,200 @@
+package manifests
+
+import (
+	"fmt"
+	"path"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"craton.dev/craton/contract"
+	"craton.dev/craton/plan"
+	"craton.dev/craton/render/firstboot"
+)
+
+const (
+	// ComponentLabel holds the component's name on each pod of the control plane.
+	ComponentLabel = "component"
+	// StandInLabel marks a static pod that does a component's work while its real pod can't.
+	StandInLabel = "craton.dev/stand-in"
+	// StandInSuffix ends the name of a stand-in; what comes before is its component's.
+	StandInSuffix = "-stand-in"
+	// CheckpointDir holds, on a master, the manifests of the stand-ins. One runs while a
+	// copy of its manifest is in the kubelet's folder of static pods.
+	CheckpointDir = "/etc/kubernetes/checkpoints"
+
+	hostnameLabel = "kubernetes.io/hostname"
+)
+
+// selfHosted are the components that run on the cluster that they control. Serving ones
+// are on each master; of the others, one of all masters leads.
+var selfHosted = []struct {
+	make    func(*plan.Plan) (program, error)
+	serving bool
+}{
+	{apiServer, true},
+	{controllerManager, false},
+	{scheduler, false},
+}
+
+// Bring is how a master is to start.
+type Bring struct {
+	// Founding is set for the machine that a cluster starts with: its stand-ins are the
+	// temporary control plane, and its etcd member begins alone.
+	Founding bool
+}
+
+// MasterFiles are the static pods of one master, the checkpoints of what is self-hosted,
+// and what else they read that is not in package firstboot. It is an error where the
+// machine is no master of the plan.
+//
+// On each master the API server's stand-in runs from the first boot on, since its kubelet
+// has no other API server that is sure to be there; the stand-ins of the components that
+// lead run from the first boot only where there is no cluster yet.
+func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firstboot.File, error) {
+	var m *plan.Machine
+	for i := range p.Machines {
+		if p.Machines[i].Name == machine {
+			m = &p.Machines[i]
+		}
+	}
+	if m == nil || m.Role != contract.Master {
+		return nil, fmt.Errorf("manifests: %q is no master of cluster %s: only masters run static pods", machine, p.Cluster)
+	}
+	files := []firstboot.File{{Path: AuthenticationPath, Mode: 0o644, Contents: []byte(authentication)}}
+	add := func(dir, name string, contents []byte) {
+		files = append(files, firstboot.File{Path: path.Join(dir, name+".yaml"), Mode: 0o600, Contents: contents})
+	}
+
+	statics := []func(*plan.Plan, *plan.Machine, Images, Bring) (program, error){operator, checkpointer}
+	switch etcdKind(p) {
+	case "internal":
+		statics = append(statics, etcd)
+	case "external":
+	default:
+		return nil, fmt.Errorf("manifests: etcd: %q cannot be run yet: expected internal or external", etcdKind(p))
+	}
+	for _, c := range selfHosted {
+		s, err := c.make(p)
+		if err != nil {
+			return nil, err
+		}
+		if s.image, err = imageOf(images, s.name); err != nil {
+			return nil, err
+		}
+		data, err := s.static(s.name+StandInSuffix, map[string]string{StandInLabel: "true"})
+		if err != nil {
+			return nil, err
+		}
+		add(CheckpointDir, s.name, data)
+		if c.serving || how.Founding {
+			add(firstboot.ManifestDir, s.name, data)
+		}
+	}
+	for _, maker := range statics {
+		s, err := maker(p, m, images, how)
+		if err != nil {
+			return nil, err
+		}
+		data, err := s.static(s.name, nil)
+		if err != nil {
+			return nil, err
+		}
+		add(firstboot.ManifestDir, s.name, data)
+	}
+	return files, nil
+}
+
+// Pinned are the images without which a master cannot come back: its machine keeps them
+// whatever else it runs out of room for.
+func Pinned(p *plan.Plan, images Images) map[string]string {
+	pinned := map[string]string{}
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "flannel", operatorName} {
+		if image := images(name); image != "" {
+			pinned[name] = image
+		}
+	}
+	return pinned
+}
+
+func imageOf(images Images, component string) (string, error) {
+	image := images(component)
+	if image == "" {
+		return "", fmt.Errorf("manifests: there is no image for %s", component)
+	}
+	return image, nil
+}
+
+// controlPlane is what is self-hosted: the API server as a DaemonSet, the others as
+// Deployments of one pod a master, each on a master of its own.
+func controlPlane(p *plan.Plan, images Images) ([]runtime.Object, error) {
+	label, err := MasterLabel()
+	if err != nil {
+		return nil, err
+	}
+	var out []runtime.Object
+	for _, c := range selfHosted {
+		s, err := c.make(p)
+		if err != nil {
+			return nil, err
+		}
+		if s.image, err = imageOf(images, s.name); err != nil {
+			return nil, err
+		}
+		template, err := s.pod()
+		if err != nil {
+			return nil, err
+		}
+		template.Spec.NodeSelector = map[string]string{label: ""}
+		selector := &metav1.LabelSelector{MatchLabels: map[string]string{ComponentLabel: s.name, StandInLabel: "false"}}
+		template.Labels[StandInLabel] = "false" // or a Deployment would count stand-ins as its own
+		if c.serving {
+			out = append(out, &appsv1.DaemonSet{
+				TypeMeta: kind("apps/v1", "DaemonSet"), ObjectMeta: inSystem(s.name),
+				Spec: appsv1.DaemonSetSpec{
+					Selector: selector, Template: template,
+					UpdateStrategy: appsv1.DaemonSetUpdateStrategy{
+						Type: appsv1.RollingUpdateDaemonSetStrategyType,
+						RollingUpdate: &appsv1.RollingUpdateDaemonSet{
+							MaxUnavailable: new(intstr.FromInt32(0)), MaxSurge: new(intstr.FromInt32(1)),
+						},
+					},
+				},
+			})
+			continue
+		}
+		template.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+				LabelSelector: selector, TopologyKey: hostnameLabel,
+			}},
+		}}
+		out = append(out, &appsv1.Deployment{
+			TypeMeta: kind("apps/v1", "Deployment"), ObjectMeta: inSystem(s.name),
+			Spec: appsv1.DeploymentSpec{
+				Replicas: new(int32(len(masters(p)))),
+				Selector: selector, Template: template,
+				Strategy: appsv1.DeploymentStrategy{
+					Type: appsv1.RollingUpdateDeploymentStrategyType,
+					// There is no master for one more.
+					RollingUpdate: &appsv1.RollingUpdateDeployment{
+						MaxUnavailable: new(intstr.FromInt32(1)), MaxSurge: new(intstr.FromInt32(0)),
+					},
+				},
+			},
+		})
+	}
+	return out, nil
+}
+
+// MasterLabel is the label that the contract gives masters.
+func MasterLabel() (string, error) {
+	const id = "master.machine.kubelet"
+	c, ok := contract.ByID(id)
+	if !ok || len(c.Labels) != 1 {
+		return "", fmt.Errorf("manifests: the contract has no clause %s with one label", id)
+	}
+	return c.Labels[0], nil
+}

@@ -1,0 +1,197 @@
+package manifests
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/yaml"
+
+	"craton.dev/craton/plan"
+)
+
+// program is a program of the control plane, as far as the programs differ. It is the same
+// as a static pod, a stand-in and a pod of a DaemonSet or Deployment: what differs from
+// machine to machine is a file of the machine, or its address, which the kubelet puts in
+// the place of hostIP.
+type program struct {
+	name    string
+	image   string
+	command []string
+	env     map[string]string
+	// init runs before it, each time that it is started.
+	init *initProgram
+	// files are the files of the machine that it reads, and nothing else does it see.
+	files []string
+	// dirs are folders of the machine that it sees.
+	dirs []dir
+	// add are the capabilities that it keeps; all others are dropped.
+	add         []corev1.Capability
+	cpu, memory string
+	startup     corev1.HTTPGetAction
+	liveness    *corev1.HTTPGetAction // startup where nil
+	readiness   *corev1.HTTPGetAction
+	// prompt programs are restarted soon after they hang: nothing is lost, and a hung leader
+	// keeps the others from leading only as long as its lease lasts.
+	prompt bool
+}
+
+func etcdKind(p *plan.Plan) string {
+	if p.File == nil || p.File.Etcd == "" {
+		return "internal"
+	}
+	return p.File.Etcd
+}
+
+// dir is a folder of a machine, made where it is missing.
+type dir struct {
+	path     string
+	readOnly bool
+}
+
+// staying tolerates all that befalls a machine, since that is no reason for its control plane
+// to leave it; but a machine that is being drained gets nothing new.
+var staying = []corev1.Toleration{
+	{Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
+	{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists},
+	{Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists},
+	{Key: corev1.TaintNodeNetworkUnavailable, Operator: corev1.TolerationOpExists},
+	{Key: corev1.TaintNodeDiskPressure, Operator: corev1.TolerationOpExists},
+	{Key: corev1.TaintNodeMemoryPressure, Operator: corev1.TolerationOpExists},
+	{Key: corev1.TaintNodePIDPressure, Operator: corev1.TolerationOpExists},
+}
+
+// initProgram prepares what a program needs, in the same pod, and ends. It sees the same
+// files and data.
+type initProgram struct {
+	name, image string
+	command     []string
+}
+
+// hostIP stands for the machine's address in a command.
+const hostIP = "$(HOST_IP)"
+
+// pod runs it as root, whose files it has to read, with no capability that it does not
+// need, and it starts as soon as it can: the kubelet looks every second.
+func (s program) pod() (corev1.PodTemplateSpec, error) {
+	masters, err := MasterLabel()
+	if err != nil {
+		return corev1.PodTemplateSpec{}, err
+	}
+	container := corev1.Container{
+		Name: s.name, Image: s.image, Command: s.command,
+		ImagePullPolicy: corev1.PullIfNotPresent,
+		SecurityContext: restricted(s.add...),
+		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
+			corev1.ResourceCPU: resource.MustParse(s.cpu), corev1.ResourceMemory: resource.MustParse(s.memory),
+		}},
+		// Two minutes to start: a busy machine, or an etcd that has much to read.
+		StartupProbe:  probe(s.startup, 1, 120),
+		LivenessProbe: probe(s.startup, 10, 8),
+	}
+	if s.prompt {
+		container.LivenessProbe = probe(s.startup, 5, 3)
+		container.LivenessProbe.TimeoutSeconds = 3
+	}
+	if s.liveness != nil {
+		container.LivenessProbe = probe(*s.liveness, 10, 8)
+	}
+	if s.readiness != nil {
+		container.ReadinessProbe = probe(*s.readiness, 1, 3)
+	}
+	if slices.ContainsFunc(s.command, func(arg string) bool { return strings.Contains(arg, hostIP) }) {
+		container.Env = append(container.Env, fieldEnv("HOST_IP", "status.hostIP"))
+	}
+	for _, name := range sortedKeys(s.env) {
+		container.Env = append(container.Env, corev1.EnvVar{Name: name, Value: s.env[name]})
+	}
+	spec := corev1.PodSpec{
+		HostNetwork: true, DNSPolicy: corev1.DNSDefault,
+		PriorityClassName: nodeCritical,
+		SecurityContext:   seccomp(),
+		// An API client that is not there cannot mount a token.
+		AutomountServiceAccountToken: new(false),
+		EnableServiceLinks:           new(false),
+		// Masters that take no users' pods are tainted by the name of their label.
+		Tolerations: append(slices.Clone(staying), corev1.Toleration{Key: masters, Operator: corev1.TolerationOpExists}),
+	}
+	mount := func(hostPath string, kind corev1.HostPathType, readOnly bool) {
+		name := strings.NewReplacer("/", "-", ".", "-").Replace(strings.TrimPrefix(hostPath, "/"))
+		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+			HostPath: &corev1.HostPathVolumeSource{Path: hostPath, Type: &kind},
+		}})
+		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: name, MountPath: hostPath, ReadOnly: readOnly})
+	}
+	for _, f := range s.files {
+		mount(f, corev1.HostPathFile, true)
+	}
+	for _, d := range s.dirs {
+		mount(d.path, corev1.HostPathDirectoryOrCreate, d.readOnly)
+	}
+	if s.init != nil {
+		// A kubelet runs init containers once a pod, but not when it restarts a container.
+		container.RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
+		container.RestartPolicyRules = []corev1.ContainerRestartRule{{
+			Action: corev1.ContainerRestartRuleActionRestartAllContainers,
+			ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{
+				Operator: corev1.ContainerRestartRuleOnExitCodesOpNotIn, Values: []int32{0},
+			},
+		}}
+		spec.InitContainers = []corev1.Container{{
+			Name: s.init.name, Image: s.init.image, Command: s.init.command,
+			ImagePullPolicy: container.ImagePullPolicy, SecurityContext: container.SecurityContext,
+			Env: container.Env, VolumeMounts: container.VolumeMounts, Resources: container.Resources,
+		}}
+	}
+	spec.Containers = []corev1.Container{container}
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{
+			ComponentLabel: s.name, PlatformLabel: "true",
+		}},
+		Spec: spec,
+	}, nil
+}
+
+// static is the program as a file for the kubelet.
+func (s program) static(name string, labels map[string]string) ([]byte, error) {
+	template, err := s.pod()
+	if err != nil {
+		return nil, err
+	}
+	pod := &corev1.Pod{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: template.ObjectMeta, Spec: template.Spec,
+	}
+	pod.Name, pod.Namespace = name, kubeSystem
+	maps.Copy(pod.Labels, labels)
+	// Static pods do not pass the admission that would look the class up.
+	pod.Spec.Priority = new(int32(criticalPriority))
+	return yaml.Marshal(pod)
+}
+
+func probe(get corev1.HTTPGetAction, period, failures int32) *corev1.Probe {
+	return &corev1.Probe{
+		ProbeHandler:  corev1.ProbeHandler{HTTPGet: &get},
+		PeriodSeconds: period, FailureThreshold: failures, TimeoutSeconds: 15,
+	}
+}
+
+func get(scheme corev1.URIScheme, host string, port int, path string) corev1.HTTPGetAction {
+	return corev1.HTTPGetAction{Scheme: scheme, Host: host, Port: intstr.FromInt32(int32(port)), Path: path}
+}
+
+func restricted(add ...corev1.Capability) *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false),
+		ReadOnlyRootFilesystem:   new(true),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: add},
+	}
+}
+
+func seccomp() *corev1.PodSecurityContext {
+	return &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}}
+}
