@@ -15,11 +15,12 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -76,8 +77,10 @@ func Run(ctx context.Context, o Options) error {
 				&corev1.Node{}: {Transform: lightNode},
 				&corev1.ConfigMap{}: {
 					Namespaces: map[string]cache.Config{manifests.System: {}},
-					Field:      fields.OneTermEqualSelector(metav1.ObjectNameField, manifests.PlanConfigMap),
+					Label:      platform,
 				},
+				&appsv1.Deployment{}: {Namespaces: map[string]cache.Config{metav1.NamespaceSystem: {}}, Label: platform, Transform: bareObject},
+				&appsv1.DaemonSet{}:  {Namespaces: map[string]cache.Config{metav1.NamespaceSystem: {}}, Label: platform, Transform: bareObject},
 			},
 		},
 		LeaderElection:                o.LeaderElect,
@@ -98,6 +101,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := addNodes(manager, plans); err != nil {
 		return fmt.Errorf("set up the controller of nodes: %w", err)
 	}
+	if err := addObjects(manager); err != nil {
+		return fmt.Errorf("set up the keeper of the platform's objects: %w", err)
+	}
 	if err := addMembers(manager, plans, o); err != nil {
 		return fmt.Errorf("set up the keeper of etcd's members: %w", err)
 	}
@@ -114,7 +120,7 @@ func ignoreEnd(ctx context.Context, err error) error {
 // newScheme knows only the kinds that the operator uses: the full one costs memory.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, certificatesv1.AddToScheme, coordinationv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, certificatesv1.AddToScheme, coordinationv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -153,6 +159,24 @@ func waitForPlan(ctx context.Context, cfg *rest.Config, scheme *runtime.Scheme, 
 		case <-ticker.C:
 		}
 	}
+}
+
+// platform selects what belongs to the platform.
+var platform = labels.SelectorFromSet(labels.Set{manifests.PlatformLabel: "true"})
+
+// bareObject keeps of an object what tells it from others and from what it was.
+func bareObject(in any) (any, error) {
+	if o, ok := in.(metav1.Object); ok {
+		o.SetManagedFields(nil)
+		o.SetAnnotations(nil)
+	}
+	switch o := in.(type) {
+	case *appsv1.Deployment:
+		o.Spec, o.Status = appsv1.DeploymentSpec{}, appsv1.DeploymentStatus{}
+	case *appsv1.DaemonSet:
+		o.Spec, o.Status = appsv1.DaemonSetSpec{}, appsv1.DaemonSetStatus{}
+	}
+	return in, nil
 }
 
 // lightNode keeps of a Node what NodePatch looks at. A Node's status is most of it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/go-logr/logr"
 
@@ -16,7 +17,7 @@ import (
 // than run the controllers.
 const joinCommand = "join-etcd"
 
-// joinEtcd ends when etcd may start. See etcd.Join.
+// joinEtcd becomes the program after "--" when etcd may start. See etcd.Join.
 func joinEtcd(ctx context.Context, log logr.Logger, args []string) error {
 	o := etcd.Options{Log: log}
 	flags := flag.NewFlagSet(joinCommand, flag.ExitOnError)
@@ -35,7 +36,8 @@ func joinEtcd(ctx context.Context, log logr.Logger, args []string) error {
 	flags.StringVar(&o.Server.PeerCert, "peer-cert", "", "the `file` of the certificate that it shows to its peers")
 	flags.StringVar(&o.Server.PeerKey, "peer-key", "", "the `file` of its key")
 	flags.Parse(args) // ends the program where it fails
-	if flags.NArg() > 0 {
+	if flags.NArg() == 0 {
+		fmt.Fprintln(os.Stderr, "expected etcd's own command after --")
 		flags.Usage()
 		os.Exit(2)
 	}
@@ -48,5 +50,5 @@ func joinEtcd(ctx context.Context, log logr.Logger, args []string) error {
 		return fmt.Errorf("prepare etcd on %s: %w", o.Name, err)
 	}
 	log.Info("etcd may start", "member", result.How)
-	return nil
+	return fmt.Errorf("run %s: %w", flags.Arg(0), syscall.Exec(flags.Arg(0), flags.Args(), os.Environ()))
 }

@@ -44,6 +44,15 @@ func (d *Disk) Has(name string) (checkpoint, active bool, err error) {
 	return checkpoint, active, err
 }
 
+// Read is the manifest of the component's checkpoint; nothing where there is none.
+func (d *Disk) Read(name string) ([]byte, error) {
+	data, err := os.ReadFile(d.checkpoint(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
 // exists also wants it to have contents: an empty file is what a crash of somebody else's
 // writing leaves.
 func exists(path string) (bool, error) {

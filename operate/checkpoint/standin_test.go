@@ -186,3 +186,26 @@ func TestStandInRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestSamePrograms protects that only a pod which runs what its stand-in has run is trusted
+// sooner: another image or argument is another program, and what the API fills in is not.
+func TestSamePrograms(t *testing.T) {
+	const base = "spec: {containers: [{name: a, image: i:1, command: [x, --y]}]}"
+	for other, want := range map[string]bool{
+		base: true,
+		"spec: {terminationGracePeriodSeconds: 30, containers: [{name: a, image: i:1, command: [x, --y], terminationMessagePath: /p}]}": true,
+		"spec: {containers: [{name: a, image: i:2, command: [x, --y]}]}":                                                                false,
+		"spec: {containers: [{name: a, image: i:1, command: [x, --z]}]}":                                                                false,
+		"spec: {containers: [{name: a, image: i:1, command: [x, --y], args: [b]}]}":                                                     false,
+		"spec: {containers: []}": false,
+		"":                       false,
+		"\t":                     false,
+	} {
+		if got := samePrograms([]byte(base), []byte(other)); got != want {
+			t.Errorf("%s: %t", other, got)
+		}
+		if other != base && samePrograms([]byte(other), nil) {
+			t.Errorf("%s is the same as nothing", other)
+		}
+	}
+}

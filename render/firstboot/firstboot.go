@@ -104,7 +104,7 @@ func For(p *plan.Plan, machine string, s *pki.Secrets, opt Options) (*Config, er
 		}
 	}
 	config.Files = files
-	config.Units = []Unit{containerdUnit, joinUnit, kubeletUnit(m)}
+	config.Units = []Unit{containerdUnit, joinUnit, kubeletUnit(p, m)}
 	return config, nil
 }
 

@@ -14,35 +14,51 @@ const (
 )
 
 // joinFile asks the API again and again whether it knows the machine's token, and starts
-// the kubelet anew when it does, and once more when it has got its certificate. A kubelet
-// that came up before its API, or registers before it has a certificate, retries after
-// ever longer pauses (its certificate manager's start at 2 s and double, its registration's
-// end at 7 s), so that a first boot would idle for half of its time. Nothing depends on it:
-// without it a machine joins later.
+// the kubelet anew once it has got its certificate. A kubelet that came up before its API,
+// or registers before it has a certificate, retries after ever longer pauses (its
+// certificate manager's start at 2 s and double, its registration's end at 7 s), so that a
+// first boot would idle for half of its time. A master's kubelet has to run before there is
+// an API, and is started anew when there is; others wait with their first start.
 func joinFile(p *plan.Plan, m *plan.Machine) File {
 	host, verify := p.Network.APIServer, "-verify_hostname"
 	if m.Role == contract.Master {
 		host, verify = m.Address.String(), "-verify_ip"
 	}
-	return File{joinScript, 0o755, fmt.Appendf(nil, `#!/bin/sh
-# Starts the kubelet anew as soon as the API knows this machine's token, and as soon as
-# the kubelet has its certificate.
-token=$(sed -n 's/^ *token: //p' %s)
-while [ ! -e %s ]; do
-	# printf is the shell's own: the token is in no process's arguments.
-	if printf 'GET /version HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer %%s\r\nConnection: close\r\n\r\n' "$token" |
-		timeout 2 openssl s_client -quiet -connect %s:%d -CAfile %s \
-			-verify_return_error %s %s 2>/dev/null | grep -q '^HTTP/1.1 200'; then
-		systemctl restart kubelet
-		break
-	fi
-	sleep 0.2
-done
-while [ ! -e %s ]; do
+	return File{joinScript, 0o755, fmt.Appendf(nil, `#!/bin/bash
+# craton-join known    waits until the API knows this machine's token
+# craton-join          and starts the kubelet anew when it is so, and when it has a certificate
+certificate=%s
+known() {
+	token=$(sed -n 's/^ *token: //p' %s)
+	while [ ! -e $certificate ]; do
+		# A connection costs less than a program that makes one. printf is the shell's own:
+		# the token is in no process's arguments.
+		if (: </dev/tcp/%s/%d) 2>/dev/null &&
+			printf 'GET /version HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer %%s\r\nConnection: close\r\n\r\n' "$token" |
+			timeout 2 openssl s_client -quiet -connect %s:%d -CAfile %s \
+				-verify_return_error %s %s 2>/dev/null | grep -q '^HTTP/1.1 200'; then
+			break
+		fi
+		sleep 0.2
+	done
+}
+known
+if [ "$1" = known ]; then
+	exit
+fi
+%sfor ((;;)); do
+	[ -e $certificate ] && exec systemctl restart kubelet
 	sleep 0.1
 done
-exec systemctl restart kubelet
-`, bootstrapKubeconfig, clientCertificate, host, p.Network.APIPort, KubernetesCA, verify, host, clientCertificate)}
+`, clientCertificate, bootstrapKubeconfig, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, restartKnown(m))}
+}
+
+// restartKnown is the line by which a master's kubelet is started anew.
+func restartKnown(m *plan.Machine) string {
+	if m.Role == contract.Master {
+		return "systemctl restart kubelet\n"
+	}
+	return ""
 }
 
 var joinUnit = Unit{Name: "craton-join.service", Enabled: true, Contents: `[Unit]

@@ -135,9 +135,22 @@ evictionHard:
   imagefs.inodesFree: 1%%
 `
 
-// kubeletUnit has no condition and waits for nothing: a kubelet that starts too early
-// fails and is there again a second later.
-func kubeletUnit(m *plan.Machine) Unit {
+// kubeletUnit has no condition: a kubelet that starts too early fails and is there again a
+// second later. At its first boot a machine without static pods waits for the API.
+//
+// Without a load balancer, which ends connections to an API server that has fallen silent,
+// the kubelet has to see that by itself: it asks a connection that has been quiet for a
+// second whether it is alive, and gives it up a second later. By default it would wait for
+// three quarters of a minute.
+func kubeletUnit(p *plan.Plan, m *plan.Machine) Unit {
+	var failover string
+	for _, v := range ImpatientClient(p) {
+		failover += "Environment=" + v[0] + "=" + v[1] + "\n"
+	}
+	var wait string
+	if m.Role != contract.Master {
+		wait = "TimeoutStartSec=infinity\nExecStartPre=" + joinScript + " known\n"
+	}
 	args := []string{
 		"/usr/local/bin/kubelet",
 		"--config=" + kubeletConfig,
@@ -153,7 +166,7 @@ After=containerd.service
 StartLimitIntervalSec=0
 
 [Service]
-ExecStart=` + strings.Join(args, " \\\n  ") + `
+` + failover + wait + `ExecStart=` + strings.Join(args, " \\\n  ") + `
 KillMode=process
 Restart=always
 RestartSec=1
@@ -162,4 +175,14 @@ OOMScoreAdjust=-999
 [Install]
 WantedBy=multi-user.target
 `}
+}
+
+// ImpatientClient are the environment variables, in order, by which a client of the API on
+// a machine notices within two seconds that its API server is gone (k8s.io/apimachinery,
+// util/net). There are none where a load balancer looks after that.
+func ImpatientClient(p *plan.Plan) [][2]string {
+	if p.Network.LoadBalancer.IsValid() {
+		return nil
+	}
+	return [][2]string{{"HTTP2_READ_IDLE_TIMEOUT_SECONDS", "1"}, {"HTTP2_PING_TIMEOUT_SECONDS", "1"}}
 }

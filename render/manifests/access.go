@@ -26,6 +26,7 @@ func access() []runtime.Object {
 		return rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: name}
 	}
 	inKube := metav1.ObjectMeta{Name: checkpointerRole, Namespace: kubeSystem}
+	keeper := metav1.ObjectMeta{Name: operatorRole, Namespace: kubeSystem}
 	inCraton := metav1.ObjectMeta{Name: operatorRole, Namespace: System}
 	return []runtime.Object{
 		&corev1.Namespace{TypeMeta: kind("v1", "Namespace"), ObjectMeta: metav1.ObjectMeta{
@@ -42,7 +43,7 @@ func access() []runtime.Object {
 		),
 		bindCluster(operatorRole, operatorRole, asUser(plan.UserOperator)),
 		&rbacv1.Role{TypeMeta: kind(rbacVersion, "Role"), ObjectMeta: inCraton, Rules: []rbacv1.PolicyRule{
-			named(rule("", []string{"configmaps"}, "get", "list", "watch"), PlanConfigMap),
+			rule("", []string{"configmaps"}, "get", "list", "watch"),
 			rule("", []string{"configmaps"}, "create"),
 			named(rule("", []string{"configmaps"}, "update"), EtcdConfigMap),
 			rule("coordination.k8s.io", []string{"leases"}, "create"),
@@ -51,6 +52,15 @@ func access() []runtime.Object {
 			rule("events.k8s.io", []string{"events"}, "create", "patch"),
 		}},
 		&rbacv1.RoleBinding{TypeMeta: kind(rbacVersion, "RoleBinding"), ObjectMeta: inCraton,
+			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: operatorRole},
+			Subjects: []rbacv1.Subject{asUser(plan.UserOperator)},
+		},
+		// The operator puts the platform's objects back.
+		&rbacv1.Role{TypeMeta: kind(rbacVersion, "Role"), ObjectMeta: keeper, Rules: []rbacv1.PolicyRule{
+			rule("apps", []string{"daemonsets", "deployments"}, "get", "list", "watch", "create", "patch"),
+			rule("", []string{"configmaps", "services", "serviceaccounts"}, "create", "patch"),
+		}},
+		&rbacv1.RoleBinding{TypeMeta: kind(rbacVersion, "RoleBinding"), ObjectMeta: keeper,
 			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: operatorRole},
 			Subjects: []rbacv1.Subject{asUser(plan.UserOperator)},
 		},

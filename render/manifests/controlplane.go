@@ -112,7 +112,7 @@ func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firs
 // whatever else it runs out of room for.
 func Pinned(p *plan.Plan, images Images) map[string]string {
 	pinned := map[string]string{}
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "flannel", operatorName} {
+	for _, name := range []string{etcdName, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "flannel", operatorName} {
 		if image := images(name); image != "" {
 			pinned[name] = image
 		}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"craton.dev/craton/plan"
+	"craton.dev/craton/render/firstboot"
 )
 
 // daemon is the DaemonSet of a program of the network: on every machine, whatever its
@@ -62,10 +63,14 @@ func daemon(p *plan.Plan, images Images, name, account string, command []string,
 // apiEnv sends a program's in-cluster client to the API's name rather than to the service's
 // address, which works only once kube-proxy does.
 func apiEnv(p *plan.Plan) []corev1.EnvVar {
-	return []corev1.EnvVar{
+	env := []corev1.EnvVar{
 		{Name: "KUBERNETES_SERVICE_HOST", Value: p.Network.APIServer},
 		{Name: "KUBERNETES_SERVICE_PORT", Value: apiPort(p)},
 	}
+	for _, v := range firstboot.ImpatientClient(p) {
+		env = append(env, corev1.EnvVar{Name: v[0], Value: v[1]})
+	}
+	return env
 }
 
 func fieldEnv(name, path string) corev1.EnvVar {

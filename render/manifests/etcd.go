@@ -55,24 +55,24 @@ func etcd(p *plan.Plan, m *plan.Machine, images Images, how Bring) (program, err
 	const config = etcdDir + "/etcd.yaml"
 	return program{
 		name: etcdName, image: image,
-		command: []string{"/usr/local/bin/etcd", "--config-file=" + config},
-		init: &initProgram{
-			name: "join", image: joiner,
-			command: []string{
-				"/usr/local/bin/" + operatorName, "join-etcd",
-				"--cluster=" + p.Cluster,
-				"--name=" + m.Name,
-				"--others=" + strings.Join(others, ","),
-				"--first=" + strconv.FormatBool(how.Founding),
-				"--data-dir=" + etcdDir + "/data",
-				"--out=" + config,
-				"--client-url=" + url(m, client),
-				"--peer-url=" + url(m, peer),
-				"--metrics-url=http://" + net.JoinHostPort(loopback, strconv.Itoa(etcdHealthPort)),
-				"--ca=" + firstboot.EtcdCA,
-				"--cert=" + firstboot.CertPath(server), "--key=" + firstboot.KeyPath(server),
-				"--peer-cert=" + firstboot.CertPath(peers), "--peer-key=" + firstboot.KeyPath(peers),
-			},
+		// In the same container, so that it happens each time that etcd is started: the
+		// kubelet runs init containers once a pod.
+		tools: joiner,
+		command: []string{
+			toolsDir + "/usr/local/bin/" + operatorName, "join-etcd",
+			"--cluster=" + p.Cluster,
+			"--name=" + m.Name,
+			"--others=" + strings.Join(others, ","),
+			"--first=" + strconv.FormatBool(how.Founding),
+			"--data-dir=" + etcdDir + "/data",
+			"--out=" + config,
+			"--client-url=" + url(m, client),
+			"--peer-url=" + url(m, peer),
+			"--metrics-url=http://" + net.JoinHostPort(loopback, strconv.Itoa(etcdHealthPort)),
+			"--ca=" + firstboot.EtcdCA,
+			"--cert=" + firstboot.CertPath(server), "--key=" + firstboot.KeyPath(server),
+			"--peer-cert=" + firstboot.CertPath(peers), "--peer-key=" + firstboot.KeyPath(peers),
+			"--", "/usr/local/bin/etcd", "--config-file=" + config,
 		},
 		files: []string{
 			firstboot.EtcdCA,

@@ -23,6 +23,10 @@ const (
 	// PlanConfigMap, in System, holds the operator's part of the plan under PlanKey.
 	PlanConfigMap = "plan"
 	PlanKey       = "plan.json"
+	// ObjectsConfigMap, in System, holds under ObjectsKey the objects that the operator puts
+	// back where they are deleted or changed.
+	ObjectsConfigMap = "objects"
+	ObjectsKey       = "objects.json"
 	// EtcdConfigMap, in System, holds what the operator sees of etcd under EtcdStatusKey.
 	EtcdConfigMap = "etcd"
 	EtcdStatusKey = "status.json"

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,7 +45,35 @@ func Objects(p *plan.Plan, s *pki.Secrets, images Images, tokensExpire time.Time
 		}
 		out = append(out, u)
 	}
-	return out, nil
+	kept, err := keptObjects(out)
+	if err != nil {
+		return nil, err
+	}
+	// Before all that it is about: an operator that still has the last one would put that back.
+	at := slices.IndexFunc(out, func(u *unstructured.Unstructured) bool { return u.GetName() == PlanConfigMap }) + 1
+	return slices.Insert(out, at, kept), nil
+}
+
+// kept are the kinds of objects that the operator puts back, of those in kube-system. Roles
+// are not among them: who may give rights away has all of them.
+var kept = map[string]bool{"ConfigMap": true, "DaemonSet": true, "Deployment": true, "Service": true, "ServiceAccount": true}
+
+func keptObjects(all []*unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	list := []*unstructured.Unstructured{}
+	for _, u := range all {
+		if kept[u.GetKind()] && u.GetNamespace() == kubeSystem {
+			list = append(list, u)
+		}
+	}
+	data, err := json.Marshal(list)
+	if err != nil {
+		return nil, fmt.Errorf("manifests: %w", err)
+	}
+	return bare(&corev1.ConfigMap{
+		TypeMeta:   kind("v1", "ConfigMap"),
+		ObjectMeta: metav1.ObjectMeta{Name: ObjectsConfigMap, Namespace: System},
+		Data:       map[string]string{ObjectsKey: string(data)},
+	})
 }
 
 // bare is an object with only the fields that somebody set. The typed objects' status and

@@ -23,8 +23,8 @@ type program struct {
 	image   string
 	command []string
 	env     map[string]string
-	// init runs before it, each time that it is started.
-	init *initProgram
+	// tools is an image whose programs it can run, in toolsDir.
+	tools string
 	// files are the files of the machine that it reads, and nothing else does it see.
 	files []string
 	// dirs are folders of the machine that it sees.
@@ -65,12 +65,8 @@ var staying = []corev1.Toleration{
 	{Key: corev1.TaintNodePIDPressure, Operator: corev1.TolerationOpExists},
 }
 
-// initProgram prepares what a program needs, in the same pod, and ends. It sees the same
-// files and data.
-type initProgram struct {
-	name, image string
-	command     []string
-}
+// toolsDir is where a program finds the image tools.
+const toolsDir = "/tools"
 
 // hostIP stands for the machine's address in a command.
 const hostIP = "$(HOST_IP)"
@@ -132,20 +128,12 @@ func (s program) pod() (corev1.PodTemplateSpec, error) {
 	for _, d := range s.dirs {
 		mount(d.path, corev1.HostPathDirectoryOrCreate, d.readOnly)
 	}
-	if s.init != nil {
-		// A kubelet runs init containers once a pod, but not when it restarts a container.
-		container.RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
-		container.RestartPolicyRules = []corev1.ContainerRestartRule{{
-			Action: corev1.ContainerRestartRuleActionRestartAllContainers,
-			ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{
-				Operator: corev1.ContainerRestartRuleOnExitCodesOpNotIn, Values: []int32{0},
-			},
-		}}
-		spec.InitContainers = []corev1.Container{{
-			Name: s.init.name, Image: s.init.image, Command: s.init.command,
-			ImagePullPolicy: container.ImagePullPolicy, SecurityContext: container.SecurityContext,
-			Env: container.Env, VolumeMounts: container.VolumeMounts, Resources: container.Resources,
-		}}
+	if s.tools != "" {
+		const name = "tools"
+		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+			Image: &corev1.ImageVolumeSource{Reference: s.tools, PullPolicy: corev1.PullIfNotPresent},
+		}})
+		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: name, MountPath: toolsDir, ReadOnly: true})
 	}
 	spec.Containers = []corev1.Container{container}
 	return corev1.PodTemplateSpec{
