@@ -22,7 +22,10 @@ PACKAGES = $$(go list ./... | grep -v '^craton.dev/craton/test')
 # Packages without effects on the host: these run with the race detector.
 PURE = ./contract/... ./cluster/... ./plan/... ./pki/... ./render/... ./operate/... ./doctor/... ./command/... ./cli/...
 
-.PHONY: help setup setup-test build check test unit race fuzz cluster-test up down docs bench
+# Tests of clusters of three masters that take ten minutes and more.
+LONG := ^TestRecoverMasters$$
+
+.PHONY: help setup setup-test build check test unit race fuzz cluster-test test-long test-faults up down docs bench
 
 help: ## say what the targets are
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -58,7 +61,14 @@ fuzz: ## a minute of fuzzing, shared by all fuzz tests
 cluster-test: build ## a real cluster: up, use, change, kill, down
 	$(SUDO) bin/craton payload build
 	CRATON_ETCD=$$($(SUDO) bin/craton payload path etcd) go test ./operate/etcd -count=1 -timeout 5m
-	$(SUDO) go test ./test/... -count=1 -timeout 40m -v
+	$(SUDO) go test ./test/... -count=1 -timeout 40m -v -skip "$(LONG)"
+
+test-long: build ## what takes too long for make test: masters replaced, quorum lost for good
+	$(SUDO) go test ./test/... -count=1 -timeout 60m -v -run "$(LONG)"
+
+test-faults: build ## faults on real clusters, for hours; FAULTS="-short" for a subset, and other flags
+	mkdir -p bin/faults-report
+	$(SUDO) go run ./faults -report bin/faults-report/faults.md $(FAULTS)
 
 up: setup build ## bring the cluster of cluster.yaml (or FILE=…) up
 	@test -e $(FILE) || bin/craton init --file $(FILE)

@@ -57,6 +57,8 @@ type Cluster struct {
 	lock     *os.File
 	// told is set once the API has what this run applies.
 	told bool
+	// asked is set once this run has asked the external etcd.
+	asked bool
 }
 
 // applied is the record of the cluster file that a cluster was last brought to.

@@ -12,8 +12,8 @@ import (
 // possible refuses files that plan and render but that cannot be brought up yet.
 func possible(f *cluster.Cluster) error {
 	var errs []error
-	if f.Etcd != "internal" {
-		errs = append(errs, fmt.Errorf("etcd: %s: only internal can be brought up yet; plan and render work with it", f.Etcd))
+	if f.Etcd == "selfHosted" {
+		errs = append(errs, fmt.Errorf("etcd: %s: only internal and external can be brought up yet", f.Etcd))
 	}
 	return errors.Join(errs...)
 }

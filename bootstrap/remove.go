@@ -98,13 +98,9 @@ func (c *Cluster) awaitLeft(ctx context.Context, client kubernetes.Interface, na
 		return nil
 	}
 	return wait(ctx, leaveTime, 500*time.Millisecond, func(ctx context.Context) (string, error) {
-		held, err := client.CoreV1().ConfigMaps(manifests.System).Get(ctx, manifests.EtcdConfigMap, metav1.GetOptions{})
+		status, err := etcdStatus(ctx, client)
 		if err != nil {
 			return "the state of etcd's members cannot be read: " + err.Error(), nil
-		}
-		status, err := inventory.ParseEtcd([]byte(held.Data[manifests.EtcdStatusKey]))
-		if err != nil {
-			return "", err
 		}
 		if !slices.ContainsFunc(status.Members, func(m inventory.EtcdMember) bool { return m.Name == name && !m.Learner }) {
 			return "", nil
@@ -115,6 +111,10 @@ func (c *Cluster) awaitLeft(ctx context.Context, client kubernetes.Interface, na
 
 // drain keeps new pods off the node and evicts those that a controller makes elsewhere.
 func (c *Cluster) drain(ctx context.Context, client kubernetes.Interface, node string) error {
+	return c.drainWithin(ctx, client, node, drainTime)
+}
+
+func (c *Cluster) drainWithin(ctx context.Context, client kubernetes.Interface, node string, limit time.Duration) error {
 	_, err := client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType,
 		[]byte(`{"spec":{"unschedulable":true}}`), metav1.PatchOptions{})
 	if apierrors.IsNotFound(err) {
@@ -123,26 +123,35 @@ func (c *Cluster) drain(ctx context.Context, client kubernetes.Interface, node s
 	if err != nil {
 		return err
 	}
-	return wait(ctx, drainTime, 500*time.Millisecond, func(ctx context.Context) (string, error) {
+	said := ""
+	return wait(ctx, limit, 500*time.Millisecond, func(ctx context.Context) (reason string, err error) {
+		defer func() {
+			if reason != "" && reason != said {
+				said = reason
+				c.opt.say("waiting: %s", reason)
+			}
+		}()
 		pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node})
 		if err != nil {
-			return "", err
+			return "the API does not say which pods it has: " + err.Error(), nil
 		}
-		wait := ""
+		there, kept := "", ""
 		for _, pod := range pods.Items {
 			if stays(&pod) {
 				continue
 			}
-			wait = fmt.Sprintf("pod %s/%s is still there", pod.Namespace, pod.Name)
+			there = cmp.Or(there, fmt.Sprintf("pod %s/%s is still there", pod.Namespace, pod.Name))
 			err := client.PolicyV1().Evictions(pod.Namespace).Evict(ctx, &policyv1.Eviction{
 				ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}})
-			if apierrors.IsTooManyRequests(err) {
-				wait = fmt.Sprintf("a disruption budget keeps pod %s/%s", pod.Namespace, pod.Name)
-			} else if err != nil && !apierrors.IsNotFound(err) {
-				return "", err
+			switch {
+			case apierrors.IsTooManyRequests(err):
+				kept = cmp.Or(kept, fmt.Sprintf("a disruption budget keeps pod %s/%s", pod.Namespace, pod.Name))
+			case err != nil && !apierrors.IsNotFound(err):
+				there = fmt.Sprintf("evict pod %s/%s: %v", pod.Namespace, pod.Name, err)
 			}
 		}
-		return wait, nil
+		// A pod that is ending does so without anybody's help.
+		return cmp.Or(kept, there), nil
 	})
 }
 

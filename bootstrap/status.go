@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"craton.dev/craton/machines"
 	"craton.dev/craton/render/manifests"
+	"craton.dev/craton/render/manifests/inventory"
 )
 
 // Status is how a cluster is, for `craton status -o json`.
@@ -96,10 +98,42 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 		planned[m.Name] = true
 	}
 	s.Components, err = components(ctx, client, planned)
+	if err == nil && c.Plan.File.Etcd == "internal" {
+		c.showMembers(ctx, client, s)
+	}
 	for _, comp := range s.Components {
 		s.Ready = s.Ready && comp.Problem == ""
 	}
 	return s, err
+}
+
+// showMembers adds what the operator sees of etcd's members, which their pods do not show.
+func (c *Cluster) showMembers(ctx context.Context, client kubernetes.Interface, s *Status) {
+	i := slices.IndexFunc(s.Components, func(comp Component) bool { return comp.Name == "etcd" })
+	status, err := etcdStatus(ctx, client)
+	if i < 0 || err != nil || s.Components[i].Problem != "" {
+		return // it has not said anything yet, or its pods say more
+	}
+	problem := cmp.Or(strings.Join(status.Alarms, "; "), status.Refusal, status.Problem)
+	for _, m := range status.Members {
+		switch {
+		case problem != "":
+		case !m.Healthy:
+			problem = fmt.Sprintf("member %s is not healthy: %s", cmp.Or(m.Name, m.PeerURL), m.Problem)
+		case m.Learner:
+			problem = fmt.Sprintf("member %s still learns what the others know", cmp.Or(m.Name, m.PeerURL))
+		}
+	}
+	s.Components[i].Problem = problem
+}
+
+// etcdStatus is what the operator has last written about etcd.
+func etcdStatus(ctx context.Context, client kubernetes.Interface) (*inventory.EtcdStatus, error) {
+	held, err := client.CoreV1().ConfigMaps(manifests.System).Get(ctx, manifests.EtcdConfigMap, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return inventory.ParseEtcd([]byte(held.Data[manifests.EtcdStatusKey]))
 }
 
 // components are the platform's programs: the static pods by their label, and its

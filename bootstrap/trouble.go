@@ -32,7 +32,10 @@ func (c *Cluster) preflight(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return c.Platform.Room(off)
+	if err := c.Platform.Room(off); err != nil {
+		return err
+	}
+	return c.checkEtcd(ctx)
 }
 
 // off are the plan's machines that do not run.
@@ -118,6 +121,9 @@ func wait(ctx context.Context, limit, pause time.Duration, check func(context.Co
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-limited.Done():
+			if ctx.Err() != nil { // both have ended, and which is seen first is chance
+				return context.Cause(ctx)
+			}
 			return fmt.Errorf("after %s: %s; `craton status` says more", limit, reason)
 		case <-time.After(pause):
 		}

@@ -127,11 +127,15 @@ func (c *Cluster) buildPayload(ctx context.Context) error {
 		Registry:        built.RegistryRoot,
 		RegistryProgram: built.HostBin("registry"),
 		ResolverProgram: built.HostBin("coredns"),
+		EtcdProgram:     built.HostBin("etcd"),
 	}
 	return nil
 }
 
 func (c *Cluster) makeSecrets(ctx context.Context) (err error) {
+	if err := c.Platform.PrepareEtcd(c.Plan); err != nil {
+		return err
+	}
 	c.Secrets, err = pki.Ensure(filepath.Join(c.Dir, "pki"), c.Plan, time.Now())
 	if err != nil {
 		return err
@@ -146,7 +150,10 @@ func (c *Cluster) prepare(ctx context.Context) error {
 		return err
 	}
 	c.opt.say("network, names, registry and load balancer")
-	return c.Platform.Prepare(ctx, c.Plan)
+	if err := c.Platform.Prepare(ctx, c.Plan); err != nil {
+		return err
+	}
+	return c.prepareEtcd(ctx)
 }
 
 // startMachines starts the machines that do not run, several at a time.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +13,10 @@ import (
 	"craton.dev/craton/pki"
 	"craton.dev/craton/plan"
 )
+
+// platformEtcd is where the embedded platform has the files of the etcd that it plays. They
+// come with the cluster, so that the test puts its own in their place.
+const platformEtcd = "/var/lib/craton/external/local/etcd/"
 
 // TestExamples protects those who start from a file of examples/: each can be planned and
 // rendered in every format.
@@ -33,6 +38,7 @@ func TestExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		file := filepath.Base(original)
+		text = bytes.ReplaceAll(text, []byte(platformEtcd), nil)
 		if err := os.WriteFile(file, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +78,7 @@ func externalEtcd(t *testing.T) {
 	}
 	client := s.Pairs["apiserver-etcd-client-other-master-1"]
 	for name, text := range map[string][]byte{
-		"etcd-ca.crt": s.Authorities[plan.EtcdCA].Cert, "etcd-client.crt": client.Cert, "etcd-client.key": client.Key,
+		"ca.crt": s.Authorities[plan.EtcdCA].Cert, "client.crt": client.Cert, "client.key": client.Key,
 	} {
 		if len(text) == 0 {
 			t.Fatalf("the other cluster has nothing for %s", name)

@@ -72,6 +72,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 3 a check ran and foun
 	})
 	root.AddCommand(
 		upCommand(), downCommand(), statusCommand(),
+		backupCommand(), recoverCommand(), replaceCommand(),
 		kubeconfigCommand(), kubectlCommand(), sshCommand(), logsCommand(),
 		initCommand(), schemaCommand(),
 		contractCommand(), planCommand(), explainCommand(), renderCommand(),

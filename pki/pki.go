@@ -101,7 +101,8 @@ func Ensure(dir string, p *plan.Plan, now time.Time) (*Secrets, error) {
 		}
 	}
 	if p.File != nil && p.File.ExternalEtcd != nil {
-		if err := readExternalEtcd(out, p.File.ExternalEtcd); err != nil {
+		out.Authorities[ExternalEtcd], out.Pairs[ExternalEtcd], err = ReadExternalEtcd(p.File.ExternalEtcd)
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -122,19 +123,21 @@ func unique(tokens map[string]string) error {
 	return nil
 }
 
-func readExternalEtcd(out *Secrets, e *cluster.ExternalEtcd) error {
-	var pair, ca Pair
+// ReadExternalEtcd reads what the user has of an external etcd: the certificate of its
+// authority, which comes without a key, and a client's certificate and key. The error names
+// the field and the file.
+func ReadExternalEtcd(e *cluster.ExternalEtcd) (ca, client Pair, err error) {
 	for _, f := range []struct {
 		field, path string
 		into        *[]byte
 	}{
 		{"caFile", e.CAFile, &ca.Cert},
-		{"certFile", e.CertFile, &pair.Cert},
-		{"keyFile", e.KeyFile, &pair.Key},
+		{"certFile", e.CertFile, &client.Cert},
+		{"keyFile", e.KeyFile, &client.Key},
 	} {
 		data, err := os.ReadFile(f.path)
 		if err != nil {
-			return fmt.Errorf("externalEtcd.%s: %w: put the external etcd cluster's file there", f.field, err)
+			return ca, client, fmt.Errorf("externalEtcd.%s: %w: put the external etcd cluster's file there", f.field, err)
 		}
 		*f.into = data
 	}
@@ -143,12 +146,10 @@ func readExternalEtcd(out *Secrets, e *cluster.ExternalEtcd) error {
 		err = errors.New("no certificate in it")
 	}
 	if err != nil {
-		return fmt.Errorf("externalEtcd.caFile: %s: %w: expected the external etcd cluster's CA certificate in PEM", e.CAFile, err)
+		return ca, client, fmt.Errorf("externalEtcd.caFile: %s: %w: expected the external etcd cluster's CA certificate in PEM", e.CAFile, err)
 	}
-	if _, _, err := parsePair(pair); err != nil {
-		return fmt.Errorf("externalEtcd.certFile: %s and %s: %w: expected a client certificate and its key in PEM", e.CertFile, filepath.Base(e.KeyFile), err)
+	if _, _, err := parsePair(client); err != nil {
+		return ca, client, fmt.Errorf("externalEtcd.certFile: %s and %s: %w: expected a client certificate and its key in PEM", e.CertFile, filepath.Base(e.KeyFile), err)
 	}
-	out.Authorities[ExternalEtcd] = ca
-	out.Pairs[ExternalEtcd] = pair
-	return nil
+	return ca, client, nil
 }

@@ -24,10 +24,12 @@ const (
 	killCluster  = "cikill"
 	cloudCluster = "cicloud"
 
+	mastersCluster = "cimasters"
+
 	troubleCluster = "citrouble"
 )
 
-var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster}
+var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster, infraCluster, externalCluster, recoverCluster, mastersCluster}
 
 // craton is the program under test.
 var craton string

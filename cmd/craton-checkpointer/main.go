@@ -14,6 +14,7 @@ import (
 
 	"craton.dev/craton/contract"
 	"craton.dev/craton/operate/checkpoint"
+	"craton.dev/craton/operate/footprint"
 )
 
 // clauseMaster says what a master's Node is labelled with.
@@ -67,5 +68,6 @@ func run() error {
 	o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	go footprint.Keep(ctx)
 	return checkpoint.Run(ctx, o)
 }

@@ -1,5 +1,7 @@
-// Command craton-operator runs craton's controllers on a master (see package operate) and,
-// as "craton-operator join-etcd", prepares the start of its etcd (see package operate/etcd).
+// Command craton-operator runs craton's controllers on a master (see package operate). As
+// "craton-operator join-etcd" it prepares the start of its etcd, as "craton-operator
+// snapshot-etcd" it copies etcd's data, and as "craton-operator commit-etcd-log" it prepares
+// a recovery from one member's disk (see package operate/etcd).
 package main
 
 import (
@@ -17,6 +19,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"craton.dev/craton/operate"
+	"craton.dev/craton/operate/footprint"
 )
 
 func main() {
@@ -32,6 +35,12 @@ func run() error {
 	defer stop()
 	if len(os.Args) > 1 && os.Args[1] == joinCommand {
 		return joinEtcd(ctx, log, os.Args[2:])
+	}
+	if len(os.Args) > 1 && os.Args[1] == snapshotCommand {
+		return snapshotEtcd(ctx, os.Args[2:])
+	}
+	if len(os.Args) > 1 && os.Args[1] == commitCommand {
+		return commitEtcdLog(os.Args[2:])
 	}
 	o := operate.Options{Log: log}
 	// A set of its own: controller-runtime puts flags that nobody asked for into the common one.
@@ -55,5 +64,6 @@ func run() error {
 	}
 	ctrl.SetLogger(o.Log)
 	klog.SetLogger(o.Log)
+	go footprint.Keep(ctx)
 	return operate.Run(ctx, o)
 }

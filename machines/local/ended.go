@@ -18,7 +18,7 @@ func (p *Platform) Ended() error {
 				name, p.path("machines", name, "console.log"))
 		}
 	}
-	for _, name := range surroundings {
+	for _, name := range p.surroundings() {
 		if proc := p.process(name); proc.lost() {
 			return fmt.Errorf("the %s has ended: its log is %s, and `craton up` starts it again", name, proc.log)
 		}

@@ -20,15 +20,16 @@ type Share struct {
 	Disk uint64
 }
 
-// ShareOf is what a machine of the role takes once it is up: measured, with some room for
-// what users run. Of the inotify instances, systemd, container runtime and kubelet have 14;
-// the control plane's programs, which watch their certificates, 12 more. On the disk are
-// the images that it has pulled, packed and unpacked.
+// ShareOf is what a machine of the role takes until it is up: measured, with some room for
+// what users run. Of the inotify instances, systemd, container runtime, kubelet and
+// kube-proxy have 10 or 11. On a master an API server has 7 more, and while its real pod
+// takes over from its stand-in there are two of them; a leading controller manager has 4. On
+// the disk are the images that it has pulled, packed and unpacked.
 func ShareOf(role contract.Role) Share {
 	if role == contract.Master {
 		return Share{Inotify: 28, Disk: 2000 << 20}
 	}
-	return Share{Inotify: 16, Disk: 700 << 20}
+	return Share{Inotify: 12, Disk: 700 << 20}
 }
 
 // KeepFree is what has to stay free on the disk, in bytes: where there is less, kubelets

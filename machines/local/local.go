@@ -10,7 +10,8 @@
 //
 // Files: network.go (namespaces and links), fabric.go (rules, counters, connections),
 // machine.go and boot.go (machines), cgroup.go, process.go (what runs in the
-// background), surroundings.go (resolver, registry, load balancer, gateway).
+// background), surroundings.go (resolver, registry, load balancer), gateway.go and watch.go
+// (the host's way in, and names that lead to who answers), etcd.go (an external etcd).
 package local
 
 import (
@@ -34,8 +35,9 @@ type Image struct {
 	// Registry is the folder that the registry serves, in its own storage layout.
 	Registry string
 	// RegistryProgram and ResolverProgram are the programs (distribution's registry and
-	// CoreDNS) that run in the outside network.
-	RegistryProgram, ResolverProgram string
+	// CoreDNS) that run in the outside network. EtcdProgram runs there where an external
+	// etcd is played.
+	RegistryProgram, ResolverProgram, EtcdProgram string
 }
 
 // Platform runs one cluster's machines on this host.

@@ -67,6 +67,7 @@ func UserAddress(n plan.Network) netip.Addr { return n.User.Addr().Next().Next()
 func (p *Platform) links(pl *plan.Plan) []link {
 	outside := []netip.Addr{outsideAddress, pl.Network.Registry}
 	outside = append(outside, pl.Network.Resolvers...)
+	outside = append(outside, outsideEtcd(pl)...)
 	ls := []link{
 		{userNS, userNS, []netip.Addr{UserAddress(pl.Network)}},
 		{outsideNS, outsideNS, outside},
@@ -147,6 +148,11 @@ func (p *Platform) ensureNamespace(name string) (netns.NsHandle, error) {
 func isNamespace(path string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(path, &st) == nil && st.Type == unix.NSFS_MAGIC
+}
+
+// Connected tells whether the network has a place for the machine, whether or not it runs.
+func (p *Platform) Connected(machine string) bool {
+	return isNamespace(filepath.Join(netnsDir, p.namespace(machine)))
 }
 
 func (p *Platform) ensureLink(fabric netns.NsHandle, l link) error {
@@ -253,12 +259,19 @@ func within(ns netns.NsHandle, f func() error) error {
 }
 
 // onThread runs f on a thread of its own, which ends with it: whatever namespaces f
-// enters, no other goroutine ever runs there.
+// enters, no other goroutine ever runs there. It is never the process's first thread, which
+// cannot end, and whose namespaces the kernel shows as the process's (/proc/self).
 func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked, so the runtime ends the thread
-		done <- f()
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			err := onThread(f) // elsewhere, as this one is taken
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
+		done <- f() // never unlocked, so the runtime ends the thread
 	}()
 	return <-done
 }

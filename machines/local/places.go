@@ -15,7 +15,7 @@ import (
 // Place is an address behind one of the fabric's ports.
 type Place struct {
 	// Name is a machine's name, or what the address is to the cluster: user, outside,
-	// resolver, balancer.
+	// resolver, external-etcd, balancer.
 	Name    string
 	Address netip.Addr
 	// Role is the machine's; "" for what is none.
@@ -63,6 +63,10 @@ func (p *Platform) Places(pl *plan.Plan) ([]Place, error) {
 		for _, a := range pl.Network.Resolvers {
 			add("resolver", a)
 			break // they are all of one kind to the rules
+		}
+		for _, a := range outsideEtcd(pl) {
+			add("external-etcd", a)
+			break
 		}
 	}
 	return places, nil

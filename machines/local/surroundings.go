@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"craton.dev/craton/contract"
 	"craton.dev/craton/machines"
 	"craton.dev/craton/pki"
 	"craton.dev/craton/plan"
@@ -47,6 +48,9 @@ func (p *Platform) startSurroundings(ctx context.Context, pl *plan.Plan) error {
 		if err := p.startBalancer(ctx, pl); err != nil {
 			return err
 		}
+	}
+	if err := p.startEtcd(ctx, pl); err != nil {
+		return err
 	}
 	port, err := p.APIPort()
 	if err != nil {
@@ -94,15 +98,21 @@ func (p *Platform) keep(name, namespace string, argv []string, inputs []byte, pr
 	return writeFile(file, inputs, 0o600)
 }
 
+// zoneFile holds the resolver's names. Once the gateway runs, it alone writes them: it
+// knows who answers.
+func (p *Platform) zoneFile() string { return p.path("resolver", "zone") }
+
 func (p *Platform) startResolver(pl *plan.Plan) error {
 	dir := p.path("resolver")
-	zone := filepath.Join(dir, "zone")
-	records, err := dns.Zone(pl)
-	if err != nil {
-		return err
-	}
-	if err := writeFile(zone, records, 0o644); err != nil {
-		return err
+	zone := p.zoneFile()
+	if _, err := os.Stat(zone); errors.Is(err, os.ErrNotExist) {
+		records, err := dns.Zone(pl)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(zone, records, 0o644); err != nil {
+			return err
+		}
 	}
 	core := dns.Corefile(dns.Options{
 		Origin: dns.Origin(pl), ZoneFile: zone, Listen: pl.Network.Resolvers[0],
@@ -183,38 +193,50 @@ func (p *Platform) startBalancer(ctx context.Context, pl *plan.Plan) error {
 	return p.keep(processBalancer, balancer, []string{program, "-db", "-f", file}, config, nil)
 }
 
-// startGateway opens the host's loopback port.
+// startGateway opens the host's loopback port, and has the names kept.
 func (p *Platform) startGateway(pl *plan.Plan, port int) error {
 	if proc := p.process(processGateway); !proc.alive() {
 		if err := errors.Join(proc.stop(0), p.portFree(purposeAPI, port)); err != nil {
 			return err
 		}
 	}
+	who, err := askedOf(pl)
+	if err != nil {
+		return err
+	}
 	spec, err := json.Marshal(gatewaySpec{
 		Cluster: p.Cluster, Dir: p.Dir,
-		Forward: []forward{{Port: port, Target: netip.AddrPortFrom(apiAddress(pl), pl.Network.APIPort).String()}},
+		Forward: []forward{{Port: port, Targets: apiAddresses(pl)}},
+		Zone:    p.zoneFile(), Names: plan.Plan{Network: pl.Network, Names: pl.Names},
+		Asked: who, APIAuthority: p.APIAuthority,
 	})
 	if err != nil {
 		return err
 	}
-	in, out, err := os.Pipe()
+	file := p.path("run", "gateway.json")
+	if err := writeFile(file, spec, 0o600); err != nil {
+		return err
+	}
+	in, err := os.Open(file)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	if _, err := out.Write(spec); err != nil { // far less than a pipe holds
-		return err
-	}
-	out.Close()
 	return p.keep(processGateway, "", []string{p.Self, GatewayCommand}, spec, func(cmd *exec.Cmd) { cmd.Stdin = in })
 }
 
-// apiAddress is where the user network finds the API.
-func apiAddress(pl *plan.Plan) netip.Addr {
+// apiAddresses are where the user network finds the API.
+func apiAddresses(pl *plan.Plan) []netip.AddrPort {
 	if pl.Network.LoadBalancer.IsValid() {
-		return pl.Network.LoadBalancer
+		return []netip.AddrPort{netip.AddrPortFrom(pl.Network.LoadBalancer, pl.Network.APIPort)}
 	}
-	return pl.Machines[0].Address // masters come first
+	var all []netip.AddrPort
+	for _, m := range pl.Machines {
+		if m.Role == contract.Master {
+			all = append(all, netip.AddrPortFrom(m.Address, pl.Network.APIPort))
+		}
+	}
+	return all
 }
 
 // awaitListener waits till a process of the outside network accepts connections, seen
@@ -243,11 +265,13 @@ func (p *Platform) awaitListener(ctx context.Context, process string, at netip.A
 
 // surroundings are the background processes beside the machines, in the order in which
 // they are stopped.
-var surroundings = []string{processGateway, processBalancer, processRegistry, processResolver}
+func (p *Platform) surroundings() []string {
+	return append([]string{processGateway, processBalancer, processRegistry, processResolver}, p.etcdProcesses()...)
+}
 
 func (p *Platform) stopSurroundings() error {
 	var errs []error
-	for _, name := range surroundings {
+	for _, name := range p.surroundings() {
 		errs = append(errs, p.process(name).stop(2*time.Second))
 	}
 	return errors.Join(errs...)

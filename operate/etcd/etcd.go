@@ -1,6 +1,6 @@
 // Package etcd looks after the membership of the cluster's own etcd, where each master has
-// a member. Join gives a machine its member, Keep makes the members what the plan says, Snapshot
-// copies the data, and Verify checks a copy.
+// a member. Join gives a machine its member, Keep makes the members what the plan says, and Snapshot
+// copies the data (package snapshot looks at copies).
 //
 // What to do is decided by Decide, which has no effects. Everything else asks it first, so
 // that no caller removes a member that the others cannot do without.

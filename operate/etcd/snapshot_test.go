@@ -3,7 +3,6 @@ package etcd
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -14,73 +13,9 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"pgregory.net/rapid"
+
+	"craton.dev/craton/snapshot"
 )
-
-// TestTrailing protects the check of a stream, in whatever pieces it comes: whole data with
-// their hash pass, and one changed, missing or surplus byte does not.
-func TestTrailing(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		pages := rapid.IntRange(1, 20).Draw(t, "pages")
-		text := rapid.SliceOfN(rapid.Byte(), pages*page, pages*page).Draw(t, "data")
-		digest := sha256.Sum256(text)
-		text = append(text, digest[:]...)
-		sizes := rapid.SliceOfN(rapid.IntRange(1, 3000), 1, 10).Draw(t, "pieces")
-		check := func(b []byte) (string, error) {
-			sum, n := newTrailing(), int64(len(b))
-			for i := 0; len(b) > 0; i++ {
-				size := min(sizes[i%len(sizes)], len(b))
-				sum.Write(b[:size])
-				b = b[size:]
-			}
-			return sum.check(n)
-		}
-		if got, err := check(text); err != nil || got != fmt.Sprintf("%x", digest) {
-			t.Fatalf("whole: %s %v", got, err)
-		}
-		altered := slices.Clone(text)
-		altered[rapid.IntRange(0, len(text)-1).Draw(t, "at")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
-		if _, err := check(altered); !errors.Is(err, errAltered) {
-			t.Errorf("altered: %v", err)
-		}
-		if _, err := check(text[:rapid.IntRange(0, len(text)-1).Draw(t, "length")]); err == nil {
-			t.Error("truncated passes")
-		}
-		if _, err := check(append(text, 0)); !errors.Is(err, errTruncated) {
-			t.Errorf("one byte more: %v", err)
-		}
-	})
-}
-
-// TestVerifyRefuses protects that what is no snapshot is called so, with the file's name.
-func TestVerifyRefuses(t *testing.T) {
-	hashed := func(b []byte) []byte {
-		digest := sha256.Sum256(b)
-		return append(b, digest[:]...)
-	}
-	for _, test := range []struct {
-		name string
-		text []byte
-		want string
-	}{
-		{"empty", nil, "truncated"},
-		{"a database without its hash", make([]byte, 8192), "truncated"},
-		{"a text", []byte("hello"), "truncated"},
-		{"zeros and a wrong hash", make([]byte, 4096+32), "altered"},
-		{"zeros and the right hash", hashed(make([]byte, 4096)), "no database of etcd's"},
-	} {
-		path := filepath.Join(t.TempDir(), "snapshot.db")
-		if err := os.WriteFile(path, test.text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if c, err := Verify(path); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: %+v, error %v, want one with %q and the file", test.name, c, err, test.want)
-		}
-	}
-	if _, err := Verify(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no file: %v", err)
-	}
-}
 
 // TestRealSnapshot protects a copy of a real etcd: what was written before is in it, each
 // damage to the file is seen, and a member without a quorum gives none. And the alarms that
@@ -116,10 +51,15 @@ func TestRealSnapshot(t *testing.T) {
 		}
 	}
 	save(text.Bytes())
-	got, err := Verify(path)
-	want := Contents{Revision: last.Header.Revision, Keys: 24, ClusterVersion: got.ClusterVersion, Members: []string{"m1"}, Bytes: taken.Bytes, SHA256: taken.SHA256}
+	got, err := snapshot.Verify(path)
+	want := snapshot.Contents{Revision: last.Header.Revision, Keys: 24, ClusterVersion: got.ClusterVersion, Members: []string{"m1"}, Bytes: taken.Bytes, SHA256: taken.SHA256}
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) || !strings.HasPrefix(got.ClusterVersion, "3.") {
 		t.Errorf("verified %+v %v, want %+v", got, err, want)
+	}
+	for key, want := range map[string]bool{"key-03": false, "key-04": true, "key-0": false} {
+		if value, err := snapshot.Value(path, key); err != nil || (len(value) > 0) != want {
+			t.Errorf("%s has the value %q (%v), want one: %t", key, value, err, want)
+		}
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, text.Bytes()) {
 		t.Errorf("Verify changed the file: %v", err)
@@ -129,18 +69,18 @@ func TestRealSnapshot(t *testing.T) {
 		altered := slices.Clone(whole)
 		altered[at] ^= 1
 		save(altered)
-		if _, err := Verify(path); !errors.Is(err, errAltered) {
+		if _, err := snapshot.Verify(path); !errors.Is(err, snapshot.ErrAltered) {
 			t.Errorf("byte %d altered: %v", at, err)
 		}
 	}
 	for _, n := range []int{0, 31, len(whole) / 2, len(whole) - 32, len(whole) - 1} {
 		save(whole[:n])
-		if _, err := Verify(path); !errors.Is(err, errTruncated) {
+		if _, err := snapshot.Verify(path); !errors.Is(err, snapshot.ErrTruncated) {
 			t.Errorf("%d bytes of it: %v", n, err)
 		}
 	}
 	save(whole[:len(whole)-4096]) // ends like a whole one
-	if _, err := Verify(path); err == nil {
+	if _, err := snapshot.Verify(path); err == nil {
 		t.Error("without its last page: it passes")
 	}
 

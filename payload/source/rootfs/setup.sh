@@ -12,7 +12,6 @@ mkdir -p "$root/etc/systemd/system-preset"
 cat >"$root/etc/systemd/system-preset/50-craton.preset" <<'END'
 enable ssh.service
 enable craton-host-keys.service
-enable dbus.socket
 enable cloud-init-local.service
 enable cloud-init.service
 enable cloud-config.service
@@ -21,7 +20,9 @@ disable *
 END
 
 # A machine has no disks, consoles or clock of its own to look after, and its network
-# is there before it boots. What waits for those would only delay the boot.
+# is there before it boots. What waits for those would only delay the boot. Nor are there
+# seats, or passwords to ask for: the services for those hold inotify instances, of which
+# all machines of a host have only so many together.
 inside systemctl mask --quiet \
 	apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
 	e2scrub_reap.service fstrim.timer logrotate.timer \
@@ -31,7 +32,8 @@ inside systemctl mask --quiet \
 	systemd-udevd.service systemd-udev-trigger.service systemd-udev-settle.service \
 	systemd-udevd-control.socket systemd-udevd-kernel.socket \
 	systemd-random-seed.service systemd-hwdb-update.service systemd-pstore.service \
-	systemd-firstboot.service \
+	systemd-firstboot.service systemd-logind.service \
+	systemd-ask-password-console.path systemd-ask-password-wall.path \
 	getty.target getty-static.service console-getty.service container-getty@.service \
 	keyboard-setup.service console-setup.service cloud-init-hotplugd.socket \
 	sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount \

@@ -1,4 +1,4 @@
-package etcd
+package snapshot
 
 import (
 	"encoding/binary"
@@ -45,14 +45,14 @@ func verify(path string) (c Contents, err error) {
 	if err != nil {
 		return c, err
 	}
-	sum := newTrailing()
+	sum := NewHash()
 	c.Bytes, err = io.Copy(sum, f)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return c, err
 	}
 	// The hash comes first: what it vouches for is as a database left it. bbolt itself would
 	// follow a damaged page to anywhere.
-	if c.SHA256, err = sum.check(c.Bytes); err != nil {
+	if c.SHA256, err = sum.Check(c.Bytes); err != nil {
 		return c, err
 	}
 	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
@@ -117,4 +117,31 @@ func (c *Contents) members(b *bbolt.Bucket) error {
 	})
 	slices.Sort(c.Members)
 	return err
+}
+
+// Value is what the key holds, or nil where there is no such key. The file has to be one
+// that Verify has called whole.
+func Value(path, key string) ([]byte, error) {
+	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
+	if err != nil {
+		return nil, fmt.Errorf("snapshot %s: %w", path, err)
+	}
+	defer db.Close()
+	var value []byte
+	return value, db.View(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("key"))
+		if b == nil {
+			return nil
+		}
+		return b.ForEach(func(k, v []byte) error {
+			var change mvccpb.KeyValue
+			if err := proto.Unmarshal(v, &change); err != nil {
+				return fmt.Errorf("snapshot %s: %w", path, err)
+			}
+			if string(change.Key) == key {
+				value = change.Value // nil where it is a deletion
+			}
+			return nil
+		})
+	})
 }

@@ -1,0 +1,210 @@
+// Command faults brings clusters up on this host, lets scenarios of faults befall them
+// while clients use them, and reports for each how long the API was away, how long the
+// control plane did no work, when all was ready again, and whether an acknowledged write was
+// lost or a read was not of its time. It needs root and, for all scenarios, some hours.
+//
+// It tests no single package and measures no speed: what can be found without a running
+// cluster has its tests beside its code. The cluster is named by -cluster, and there is no
+// other that it touches.
+//
+// Files: scenario.go (what a scenario is), scenarios.go (all of them, with their bounds),
+// faults.go (what befalls), play.go and moment.go (how one is played), watch.go and
+// canary.go (what is looked at meanwhile), lab.go (the cluster), report.go (the table).
+// Packages: load (the clients), history (the checker), inject (how things are broken).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"craton.dev/craton/command"
+	"craton.dev/craton/faults/history"
+)
+
+type options struct {
+	run     *regexp.Regexp
+	report  string
+	seed    uint64
+	short   bool
+	list    bool
+	craton  string
+	cluster string
+	check   string
+	keep    string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ok, err := run(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+		os.Exit(1)
+	}
+	if !ok {
+		os.Exit(3)
+	}
+}
+
+func parse() (o options, err error) {
+	pattern := flag.String("run", "", "play the scenarios whose name matches this regular expression")
+	flag.StringVar(&o.report, "report", "faults.md", "the file of the report; beside it, NAME.json has the rows")
+	flag.Uint64Var(&o.seed, "seed", 0, "decides what is drawn; 0 draws one, and it is printed")
+	flag.BoolVar(&o.short, "short", false, "only the short subset, of less than ten minutes")
+	flag.BoolVar(&o.list, "list", false, "print the scenarios' names, and play none")
+	flag.StringVar(&o.craton, "craton", "", "the program under test; where it is not given, it is built from this source")
+	flag.StringVar(&o.cluster, "cluster", "faults", "the name of the cluster that is made")
+	flag.StringVar(&o.check, "check", "", "check this file, a history of an earlier run, and play nothing")
+	flag.StringVar(&o.keep, "keep", "", "the folder for logs and histories of scenarios that failed; default: beside the report")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		return o, fmt.Errorf("%q: no arguments are expected; see -help", flag.Arg(0))
+	}
+	if o.run, err = regexp.Compile(*pattern); err != nil {
+		return o, fmt.Errorf("-run: %w", err)
+	}
+	if o.seed == 0 {
+		o.seed = rand.Uint64N(1e9) + 1
+	}
+	if o.keep == "" {
+		o.keep = strings.TrimSuffix(o.report, ".md") + ".d"
+	}
+	return o, nil
+}
+
+func chosen(o options) []scenario {
+	var out []scenario
+	for _, s := range scenarios() {
+		if o.run.MatchString(s.name()) && (!o.short || s.short) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func run(ctx context.Context) (ok bool, err error) {
+	o, err := parse()
+	if err != nil {
+		return false, err
+	}
+	if o.check != "" {
+		return check(o.check)
+	}
+	all := chosen(o)
+	if o.list {
+		for _, s := range all {
+			fmt.Println(s.name())
+		}
+		return true, nil
+	}
+	if len(all) == 0 {
+		return false, errors.New("no scenario matches: -list prints their names")
+	}
+	if os.Geteuid() != 0 {
+		return false, errors.New("it makes machines, which needs root: run it with sudo")
+	}
+	l := &lab{name: o.cluster}
+	if l.dir, err = filepath.Abs(o.keep); err != nil {
+		return false, err
+	}
+	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		return false, err
+	}
+	if l.craton, err = program(ctx, o.craton, l.dir); err != nil {
+		return false, err
+	}
+	if err := l.build(ctx); err != nil {
+		return false, err
+	}
+	if err := l.down(ctx); err != nil {
+		return false, err
+	}
+	defer func() {
+		err = errors.Join(err, l.down(context.WithoutCancel(ctx)))
+	}()
+	return playAll(ctx, o, l, all)
+}
+
+func playAll(ctx context.Context, o options, l *lab, all []scenario) (ok bool, err error) {
+	bare, err := l.bare(ctx)
+	if err != nil {
+		return false, err
+	}
+	version, _ := command.Run(ctx, l.craton, "version")
+	head := fmt.Sprintf("%s, %s. Seed %d: `go run ./faults -seed %[3]d -run SCENARIO` plays one again. Bare etcd and API server start in %.1f s here.",
+		time.Now().UTC().Format("2006-01-02 15:04"), strings.Join(strings.Fields(string(version)), " "), o.seed, bare.Seconds())
+	say("seed %d, %d scenarios; report: %s", o.seed, len(all), o.report)
+	var rows []*row
+	ok = true
+	for i, s := range all {
+		r := &row{Scenario: s.name(), Seed: o.seed}
+		rows = append(rows, r)
+		if s.not != "" {
+			r.Verdict, r.Reasons = unplayed, []string{s.not}
+		} else {
+			began := time.Now()
+			seed := s.seed(o.seed)
+			p := &play{scenario: s, lab: l, row: r, random: rand.New(rand.NewPCG(seed, 0)), seed: seed, began: began}
+			if p.run(ctx, bare) {
+				l.cluster = nil
+			}
+			say("%d of %d: %s: %s (%.0f s) %s", i+1, len(all), s.name(), r.Verdict, time.Since(began).Seconds(), strings.Join(r.Reasons, "; "))
+			ok = ok && r.Verdict == passed
+		}
+		if ctx.Err() != nil {
+			return false, errors.New("stopped; the report has what was played till then")
+		}
+		if err := writeReport(o.report, head, rows); err != nil {
+			return false, err
+		}
+	}
+	return ok, nil
+}
+
+// program is the craton under test, with its companions beside it.
+func program(ctx context.Context, path, dir string) (string, error) {
+	if path != "" {
+		path, err := filepath.Abs(path)
+		if err == nil {
+			_, err = os.Stat(path)
+		}
+		return path, err
+	}
+	bin := filepath.Join(dir, "bin")
+	build := command.Cmd{Name: "go", Env: []string{"CGO_ENABLED=0"}, Timeout: 20 * time.Minute,
+		Args: []string{"build", "-buildvcs=false", "-o", bin + "/", "./cmd/craton", "./cmd/craton-operator", "./cmd/craton-checkpointer"}}
+	_, err := build.Run(ctx)
+	return filepath.Join(bin, "craton"), err
+}
+
+// check decides about a history again.
+func check(path string) (bool, error) {
+	ops, err := history.ReadFile(path)
+	if err != nil {
+		return false, err
+	}
+	v := history.Check(ops, 10*checking)
+	fmt.Printf("%d operations: %d writes, %d acknowledged, %d unclear, %d lost, %d reads\n", len(ops), v.Tried, v.Acked, v.Unclear, v.Lost, v.Reads)
+	for _, w := range v.Wrong {
+		fmt.Println(w)
+	}
+	for _, k := range v.Undecided {
+		fmt.Println(k + ": not decided")
+	}
+	return v.Passed(), nil
+}
+
+// say tells on stderr how far it is.
+func say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestScenarios protects the set: names tell scenarios apart, each has what it needs to be
+// played and judged, and what is not played says why.
+func TestScenarios(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range scenarios() {
+		if seen[s.name()] {
+			t.Errorf("two scenarios are called %s", s.name())
+		}
+		seen[s.name()] = true
+		switch {
+		case s.not != "":
+			if len(strings.Fields(s.not)) < 4 || s.short {
+				t.Errorf("%s: not played, and the reason is %q", s.name(), s.not)
+			}
+		case s.fault.do == nil:
+			t.Errorf("%s does nothing", s.name())
+		case s.bounds.gap == 0 || s.bounds.works == 0 || s.bounds.ready == 0:
+			t.Errorf("%s has no bound for something: %+v", s.name(), s.bounds)
+		case (s.fault.hold > 0) != (s.fault.mend != nil):
+			t.Errorf("%s is held for %s, and has an end: %v", s.name(), s.fault.hold, s.fault.mend != nil)
+		case s.fault.outage && s.fault.mend == nil:
+			t.Errorf("%s takes the API away and never gives it back", s.name())
+		}
+	}
+}
+
+// TestEveryProgramIsBroken protects from a program of the control plane that no scenario
+// kills or stops, for each shape.
+func TestEveryProgramIsBroken(t *testing.T) {
+	for _, s := range []shape{one, three} {
+		for _, program := range append(podPrograms, machinePrograms...) {
+			for _, what := range []string{"kill", "hang"} {
+				name := regexp.MustCompile("^" + regexp.QuoteMeta(s.String()) + "/internal/steady/" + what + " " + program + ", (one|all)$")
+				found := 0
+				for _, x := range scenarios() {
+					if name.MatchString(x.name()) {
+						found++
+					}
+				}
+				if want := min(s.masters, 2); found != want { // one and all
+					t.Errorf("%s: %d scenarios %s %s, expected %d", s, found, what, program, want)
+				}
+			}
+		}
+	}
+}
+
+// TestPromisedBounds protects the promises from being made easier: they are in docs/faults.md.
+func TestPromisedBounds(t *testing.T) {
+	for name, want := range map[string]time.Duration{
+		"1+1/internal/pivot/no fault":                  time.Second,
+		"3+1/internal/pivot/no fault":                  time.Second,
+		"3+1/internal/steady/kill kube-apiserver, one": 3 * time.Second,
+		"3+1/internal/steady/hang kube-apiserver, one": 3 * time.Second,
+		"1+1/internal/steady/kill kube-apiserver, all": 10 * time.Second,
+	} {
+		found := false
+		for _, s := range scenarios() {
+			if s.name() == name {
+				found = true
+				if s.bounds.gap != want {
+					t.Errorf("%s: the API may be away for %s, promised are %s", name, s.bounds.gap, want)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("there is no scenario %s", name)
+		}
+	}
+	for _, s := range scenarios() {
+		if strings.Contains(s.fault.name, "delete") && s.fault.mend == nil && s.bounds.works != 30*time.Second {
+			t.Errorf("%s: a deadlock may last %s, promised are 30 s", s.name(), s.bounds.works)
+		}
+		if strings.HasPrefix(s.fault.name, "power off, all machines") && !s.bounds.floors {
+			t.Errorf("%s is not measured against the floor", s.name())
+		}
+	}
+}
+
+// TestSeeds protects the replay: a scenario alone draws what it has drawn among others.
+func TestSeeds(t *testing.T) {
+	all, again := scenarios(), scenarios()
+	if all[0].seed(1) != again[0].seed(1) || all[0].seed(1) == all[1].seed(1) || all[0].seed(1) == all[0].seed(2) {
+		t.Error("a scenario's seed has to depend on its name and on the run's seed, and on nothing else")
+	}
+}
+
+// TestReport protects what people read: the counts, the bounds, why a row failed, and a
+// cell that holds what would end it.
+func TestReport(t *testing.T) {
+	good := &row{Scenario: "good", Gap: 0.5, GapBound: 1, Tried: 10, Acked: 9, Unclear: 1, Reads: 20, Verdict: passed}
+	bad := &row{Scenario: "bad", Seed: 7, Gap: 4, GapBound: 3}
+	bad.within("without API", bad.Gap, bad.GapBound)
+	bad.within("ready again", 1, 2)
+	bad.fail("a | b\nc")
+	bad.Notes = append(bad.Notes, note{1, "not\nready"})
+	not := &row{Scenario: "not", Verdict: unplayed, Reasons: []string{"there is none"}}
+	got := report("Head.", []*row{good, bad, not})
+	for _, want := range []string{
+		"3 scenarios: 1 passed, 1 failed, 1 not played.",
+		"| good | 0.5 ≤ 1 | 0.0 | 0.0 | 0.0 | 10 | 9 | 1 | 0 | 20 | passed |",
+		"| bad | 4.0 ≤ 3 |", "**failed**: without API for 4.0 s, at most 3.0; a \\| b c |",
+		"| not played: there is none |", "## bad\n\nSeed 7.", "- +1.0 s: not / ready",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the report lacks %q:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "## good") {
+		t.Error("a row that passed has a section of its own")
+	}
+}

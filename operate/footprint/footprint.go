@@ -1,0 +1,69 @@
+// Package footprint keeps what a long-running program of craton holds in memory near what
+// it uses. Most of a Go program's file is needed while it starts and never again, but stays
+// mapped, and counts as the machine's memory in use.
+//
+// It frees nothing that the program has allocated: that is the garbage collector's work.
+package footprint
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// settled is when a program has started: by then it has used what only a start uses.
+const settled = 15 * time.Second
+
+// Keep trims once the program has started, and every hour from then on, till ctx ends. That
+// it cannot is no reason for a program not to go on, so nobody is told.
+func Keep(ctx context.Context) {
+	for pause := settled; ; pause = time.Hour {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		_ = Trim()
+	}
+}
+
+// Trim takes the pages of the program's own file out of its memory that it only reads. What
+// is used again comes back from the file, or from the kernel's cache of it.
+func Trim() error {
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(maps)) {
+		start, end, ok := readOnly(line, exe)
+		if !ok {
+			continue
+		}
+		// Of a private mapping that nobody may write, nothing can be lost.
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTNEED); errno != 0 {
+			return fmt.Errorf("give %x-%x of %s back: %w", start, end, exe, errno)
+		}
+	}
+	return nil
+}
+
+// readOnly reads a line of /proc/PID/maps, and tells whether it is of a mapping of this file
+// that nobody may write.
+func readOnly(line, file string) (start, end uintptr, ok bool) {
+	f := strings.Fields(line)
+	if len(f) < 6 || strings.Join(f[5:], " ") != file || len(f[1]) != 4 || f[1][0] != 'r' || f[1][1] != '-' || f[1][3] != 'p' {
+		return 0, 0, false
+	}
+	if _, err := fmt.Sscanf(f[0], "%x-%x", &start, &end); err != nil || end <= start {
+		return 0, 0, false
+	}
+	return start, end, true
+}
