@@ -61,6 +61,8 @@ func (c *Cluster) config() (*rest.Config, error) {
 	config.QPS = -1
 	config.Timeout = 20 * time.Second
 	config.UserAgent = "craton"
+	// The API would say at each run that it has a newer name for the document's label.
+	config.WarningHandler = rest.NoWarnings{}
 	return config, nil
 }
 

@@ -43,8 +43,8 @@ func (c *Cluster) checkEtcd(ctx context.Context) error {
 		return fmt.Errorf("%w, then run `craton up` again", err)
 	}
 	from := c.Plan.Machines[0].Name // masters come first
-	if !c.Platform.Connected(from) {
-		return nil
+	if !c.Platform.Connected(from) || c.Platform.EtcdRests(c.Plan) {
+		return nil // asked once there is a network, and what is played runs
 	}
 	states, err := c.Platform.States(ctx)
 	if err != nil {

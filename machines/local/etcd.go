@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -167,6 +168,12 @@ func (p *Platform) startEtcd(ctx context.Context, pl *plan.Plan) error {
 		}
 	}
 	return nil
+}
+
+// EtcdRests tells whether the etcd is played here, and one of its members does not run: then
+// it is no answer that it does not answer, before Prepare has started it.
+func (p *Platform) EtcdRests(pl *plan.Plan) bool {
+	return p.PlaysEtcd(pl) && slices.ContainsFunc(p.etcdProcesses(), func(name string) bool { return !p.process(name).alive() })
 }
 
 // etcdProcesses are the members that were started.
