@@ -96,6 +96,8 @@ func (s program) pod() (corev1.PodTemplateSpec, error) {
 	if s.liveness != nil {
 		container.LivenessProbe = probe(*s.liveness, 10, 8)
 	}
+	// Who hangs does not hear that it is to end: the usual half a minute would be lost.
+	container.LivenessProbe.TerminationGracePeriodSeconds = new(int64(1))
 	if s.readiness != nil {
 		container.ReadinessProbe = probe(*s.readiness, 1, 3)
 	}
