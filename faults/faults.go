@@ -195,6 +195,20 @@ var readOnlyDisk = fault{name: "read-only disk, one", disk: true, hold: holding,
 	},
 }
 
+// A loss of power with what it does to a disk: only what was synced is there afterwards.
+var pulledPlug = fault{name: "power off, one, and what was not synced is lost", disk: true, hold: 5 * time.Second, upMayFail: true,
+	do: func(ctx context.Context, p *play) error {
+		p.off = []string{p.lab.diskOf}
+		return errors.Join(p.lab.disk.Crash(), p.inject.PowerOff(ctx, p.off))
+	},
+	mend: func(ctx context.Context, p *play) error {
+		if err := p.lab.disk.Repair(ctx); err != nil {
+			return err
+		}
+		return p.powerOn(ctx)
+	},
+}
+
 var slowDisk = fault{name: "slow disk, one", disk: true, hold: holding,
 	do: func(ctx context.Context, p *play) error {
 		possible, err := p.inject.Slow(p.lab.diskOf, p.lab.disk, 20)

@@ -40,7 +40,7 @@ func (l *lab) build(ctx context.Context) (err error) {
 // bare is how long etcd and an API server take from nothing to the first answer, as plain
 // processes on this host's loopback: nothing that a cluster does can be faster.
 func (l *lab) bare(ctx context.Context) (took time.Duration, err error) {
-	file, err := l.file(one)
+	file, err := l.file(one, internal)
 	if err != nil {
 		return 0, err
 	}

@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,10 +20,7 @@ import (
 	"craton.dev/craton/command"
 	"craton.dev/craton/contract"
 	"craton.dev/craton/faults/inject"
-	"craton.dev/craton/faults/load"
 	"craton.dev/craton/payload"
-	"craton.dev/craton/pki"
-	"craton.dev/craton/plan"
 )
 
 // lab is the one cluster at a time on which scenarios are played.
@@ -35,24 +28,30 @@ type lab struct {
 	name   string
 	craton string // the program
 	dir    string // scratch
-	// shape is that of the cluster that is there; the zero value where there is none.
+	// shape and etcd are those of the cluster that is there; zero values where there is none.
 	shape   shape
+	etcd    string
 	cluster *bootstrap.Cluster
 	disk    *inject.Disk
 	diskOf  string // which machine's it is
 	built   *payload.Payload
 }
 
-// file writes the cluster file for a shape.
-func (l *lab) file(s shape) (string, error) {
+// file writes the cluster file for a shape and a kind of etcd.
+func (l *lab) file(s shape, etcd string) (string, error) {
 	path := filepath.Join(l.dir, l.name+".yaml")
-	text := fmt.Sprintf("apiVersion: craton.dev/v1alpha1\nkind: Cluster\nname: %s\nmasters: %d\nworkers: %d\n", l.name, s.masters, s.workers)
+	text := fmt.Sprintf("apiVersion: craton.dev/v1alpha1\nkind: Cluster\nname: %s\nmasters: %d\nworkers: %d\netcd: %s\n", l.name, s.masters, s.workers, etcd)
+	if etcd == external {
+		dir := filepath.Join(bootstrap.StateRoot, l.name, "local", "etcd") // the platform plays it where its files are there
+		text += fmt.Sprintf("externalEtcd:\n  endpoints: [%s]\n  caFile: %s/ca.crt\n  certFile: %[2]s/client.crt\n  keyFile: %[2]s/client.key\n",
+			strings.Join(endpoints, ", "), dir)
+	}
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }
 
 // down removes the cluster, and what an earlier run has left of one.
 func (l *lab) down(ctx context.Context) error {
-	l.shape, l.cluster = shape{}, nil
+	l.shape, l.etcd, l.cluster = shape{}, "", nil
 	state := filepath.Join(bootstrap.StateRoot, l.name)
 	if _, err := os.Stat(state); errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -97,7 +96,7 @@ func (l *lab) fresh(ctx context.Context, s shape, disk bool) error {
 	return err
 }
 
-// up is a `craton up` that is watched.
+// up is a `craton up`, or another command that takes its time, which is watched.
 type up struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -117,19 +116,24 @@ func (u *up) said(text string) bool {
 	return strings.Contains(u.text.String(), text)
 }
 
-// start runs `craton up` for a shape in the background.
-func (l *lab) start(ctx context.Context, s shape) (*up, error) {
-	file, err := l.file(s)
+// start runs `craton up` in the background.
+func (l *lab) start(ctx context.Context, s shape, etcd string) (*up, error) {
+	file, err := l.file(s, etcd)
 	if err != nil {
 		return nil, err
 	}
-	l.shape = s
+	l.shape, l.etcd = s, etcd
+	return l.run(ctx, "up", "--file", file), nil
+}
+
+// run runs craton in the background.
+func (l *lab) run(ctx context.Context, args ...string) *up {
 	u := &up{done: make(chan struct{})}
 	go func() {
-		_, u.err = command.Cmd{Name: l.craton, Args: []string{"up", "--file", file}, Stderr: u, Timeout: 12 * time.Minute}.Run(ctx)
+		_, u.err = command.Cmd{Name: l.craton, Args: args, Stderr: u, Timeout: 12 * time.Minute}.Run(ctx)
 		close(u.done)
 	}()
-	return u, nil
+	return u
 }
 
 // await waits till up has said something, or has ended.
@@ -140,7 +144,7 @@ func (u *up) await(ctx context.Context, text string) error {
 			return ctx.Err()
 		case <-u.done:
 			if u.err == nil && !u.said(text) {
-				return fmt.Errorf("`craton up` has ended and never said %q", text)
+				return fmt.Errorf("craton has ended and never said %q", text)
 			}
 			if !u.said(text) {
 				return u.err
@@ -174,15 +178,15 @@ func (l *lab) open() error {
 }
 
 // ensure brings the cluster of a scenario up where it is not there.
-func (l *lab) ensure(ctx context.Context, s shape, disk bool) error {
-	if l.shape == s && l.cluster != nil && (l.disk != nil) == disk {
+func (l *lab) ensure(ctx context.Context, s shape, etcd string, disk bool) error {
+	if l.shape == s && l.etcd == etcd && l.cluster != nil && (l.disk != nil) == disk {
 		return nil
 	}
 	if err := l.fresh(ctx, s, disk); err != nil {
 		return err
 	}
-	say("bringing a cluster of %s up", s)
-	u, err := l.start(ctx, s)
+	say("bringing a cluster of %s up, etcd: %s", s, etcd)
+	u, err := l.start(ctx, s, etcd)
 	if err != nil {
 		return err
 	}
@@ -224,65 +228,6 @@ func (l *lab) client() (*kubernetes.Clientset, error) {
 	return kubernetes.NewForConfig(config)
 }
 
-// targets are what the load uses: the API as the user network sees it, and each member of
-// etcd as seen from its own machine.
-func (l *lab) targets() (api load.Target, members []load.Target, err error) {
-	config, err := l.config()
-	if err != nil {
-		return api, nil, err
-	}
-	secure, err := rest.TLSConfigFor(config)
-	if err != nil {
-		return api, nil, err
-	}
-	c := l.cluster
-	address := c.Plan.Network.LoadBalancer
-	if !address.IsValid() {
-		address = c.Plan.Machines[0].Address
-	}
-	api = load.Target{
-		Name: "API", URL: "https://" + netip.AddrPortFrom(address, c.Plan.Network.APIPort).String(),
-		TLS: secure, Dial: c.Platform.Dial,
-	}
-	port, err := etcdPort()
-	if err != nil {
-		return api, nil, err
-	}
-	for _, m := range c.Plan.Machines {
-		if m.Role != contract.Master {
-			continue
-		}
-		secure, err := etcdTLS(c.Secrets, m)
-		if err != nil {
-			return api, nil, err
-		}
-		members = append(members, load.Target{
-			Name: m.Name, URL: "https://" + netip.AddrPortFrom(m.Address, port).String(), TLS: secure,
-			Dial: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
-				err = c.Platform.In(m.Name, func() (err error) {
-					conn, err = (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, network, address)
-					return err
-				})
-				return conn, err
-			},
-		})
-	}
-	return api, members, nil
-}
-
-func etcdTLS(secrets *pki.Secrets, m plan.Machine) (*tls.Config, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(secrets.Authorities[pki.EtcdCA].Cert) {
-		return nil, errors.New("the cluster's secrets have no authority of etcd")
-	}
-	pair := secrets.Pairs["etcd-server-"+m.Name]
-	cert, err := tls.X509KeyPair(pair.Cert, pair.Key)
-	if err != nil {
-		return nil, fmt.Errorf("etcd's certificate of %s: %w", m.Name, err)
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, Certificates: []tls.Certificate{cert}}, nil
-}
-
 // problem is the first thing that keeps the cluster from being ready, and standIns the
 // first stand-in that runs; "" where there is none.
 func (l *lab) problem(ctx context.Context) (problem, standIns string) {
@@ -318,14 +263,4 @@ func (l *lab) neighbours() (names []string) {
 		}
 	}
 	return names
-}
-
-// etcdPort is where members serve their clients.
-func etcdPort() (uint16, error) {
-	const id = "master.ingress.etcd-client"
-	c, ok := contract.ByID(id)
-	if !ok || len(c.Ports) != 1 {
-		return 0, fmt.Errorf("the contract has no clause %s with one port", id)
-	}
-	return c.Ports[0].First, nil
 }

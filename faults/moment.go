@@ -22,15 +22,15 @@ func (p *play) prepare(ctx context.Context) (*up, error) {
 	s := p.scenario
 	var running *up
 	switch s.moment {
-	case steady, adding:
-		if err := p.lab.ensure(ctx, s.shape, s.fault.disk); err != nil {
+	case steady, adding, recovery:
+		if err := p.lab.ensure(ctx, s.shape, s.etcd, s.fault.disk); err != nil {
 			return nil, err
 		}
 	case pivot:
 		if err := p.lab.fresh(ctx, s.shape, s.fault.disk); err != nil {
 			return nil, err
 		}
-		u, err := p.lab.start(ctx, s.shape)
+		u, err := p.lab.start(ctx, s.shape, s.etcd)
 		if err != nil {
 			return nil, err
 		}
@@ -85,7 +85,7 @@ func (p *play) awaitMoment(ctx context.Context, u *up) error {
 
 // grow begins to make three masters of one, and waits till the first new one runs.
 func (p *play) grow(ctx context.Context, some time.Duration) error {
-	u, err := p.lab.start(ctx, shape{3, p.scenario.shape.workers})
+	u, err := p.lab.start(ctx, shape{3, p.scenario.shape.workers}, p.scenario.etcd)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (p *play) endUp(ctx context.Context, u *up) error {
 	err := u.wait(ctx)
 	if err != nil && p.scenario.fault.upMayFail {
 		p.row.note(p, "up ended: %v", err)
-		if u, err = p.lab.start(ctx, s); err == nil {
+		if u, err = p.lab.start(ctx, s, p.scenario.etcd); err == nil {
 			err = u.wait(ctx)
 		}
 	}

@@ -88,7 +88,7 @@ func (p *play) run(ctx context.Context, bare time.Duration) (broken bool) {
 	if err := p.try(ctx, bare); err != nil {
 		p.row.fail("%v", err)
 	}
-	return p.scenario.moment == adding || p.row.Verdict != passed
+	return p.scenario.moment == adding || p.scenario.moment == recovery || p.row.Verdict != passed
 }
 
 func (p *play) try(ctx context.Context, bare time.Duration) error {
@@ -96,6 +96,13 @@ func (p *play) try(ctx context.Context, bare time.Duration) error {
 	upEnds, err := p.prepare(ctx)
 	if err != nil {
 		return fmt.Errorf("before the fault: %w", err)
+	}
+	if s.moment == recovery {
+		if err := p.recover(ctx); err != nil {
+			p.lab.keep(p)
+			return err
+		}
+		s.fault = nothing // it has been
 	}
 	api, members, err := p.lab.targets()
 	if err != nil {
@@ -121,10 +128,12 @@ func (p *play) try(ctx context.Context, bare time.Duration) error {
 	// From here on, whatever happens belongs to the scenario.
 	canaryCtx, endCanary := context.WithCancel(ctx)
 	defer endCanary()
-	p.began = time.Now()
-	from := p.began
+	from := time.Now()
+	if s.moment != recovery {
+		p.began = from
+		p.row.note(p, "%s", s.fault.name)
+	}
 	watch := watchStatus(ctx, p)
-	p.row.note(p, "%s", s.fault.name)
 	problem := s.fault.do(ctx, p)
 	canaries := startCanaries(canaryCtx, p)
 	if problem == nil && s.fault.mend != nil {
@@ -146,7 +155,8 @@ func (p *play) try(ctx context.Context, bare time.Duration) error {
 	if others := p.lab.neighbours(); len(others) > 0 {
 		p.row.note(p, "this host runs other clusters: %s", list(others))
 	}
-	p.row.Ready, p.row.Settled = seconds(watch.readyAt(servesAgain).Sub(from)), seconds(watch.readyAt(settled).Sub(from))
+	p.row.Ready = seconds(max(0, watch.readyAt(servesAgain).Sub(from)))
+	p.row.Settled = seconds(max(0, watch.readyAt(settled).Sub(from)))
 	watch.stop()
 	if problem == nil {
 		canaries.await(ctx, s.bounds.works)
@@ -167,7 +177,7 @@ func (p *play) try(ctx context.Context, bare time.Duration) error {
 	stopped = true
 	problem = errors.Join(problem, err)
 	if s.moment == steady {
-		loadFrom = p.began
+		loadFrom = p.began // what it has waited before is not the fault's
 	}
 	p.judge(result, bare, loadFrom, from, ended)
 	return problem

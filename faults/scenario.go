@@ -45,6 +45,8 @@ const (
 	pivot moment = "pivot"
 	// adding is while `craton up` makes three masters of one.
 	adding moment = "adding"
+	// recovery is while `craton recover` sets the cluster back to a backup.
+	recovery moment = "recovery"
 )
 
 // bounds are the longest that something may take. What has none of its own gets the

@@ -43,7 +43,7 @@ func scenarios() []scenario {
 		if b.ready == 0 {
 			b.ready = readyAgain
 		}
-		all = append(all, scenario{shape: s, etcd: "internal", fault: f, moment: m, bounds: b})
+		all = append(all, scenario{shape: s, etcd: internal, fault: f, moment: m, bounds: b})
 		return &all[len(all)-1]
 	}
 	for _, s := range []shape{one, three} {
@@ -54,7 +54,13 @@ func scenarios() []scenario {
 		addNetwork(s, add)
 		addDisks(s, add)
 	}
+	addRecovery(add)
 	addAdding(add)
+	addExternal(func(s shape, m moment, b bounds, f fault) *scenario {
+		x := add(s, m, b, f)
+		x.etcd = external
+		return x
+	})
 	return append(all, notHere()...)
 }
 
@@ -181,13 +187,24 @@ func addNetwork(s shape, add adder) {
 
 func addDisks(s shape, add adder) {
 	gap := gapElection
-	full, failed, slow := fullDisk, readOnlyDisk, slowDisk
+	full, failed, slow, pulled := fullDisk, readOnlyDisk, slowDisk, pulledPlug
 	if s.masters == 1 {
-		full.outage, failed.outage, gap = true, true, 2*gapOnlyAPI
+		full.outage, failed.outage, pulled.outage, gap = true, true, true, 2*gapOnlyAPI
 	}
+	add(s, steady, bounds{gap: gap, works: time.Minute}, pulled)
+	add(s, pivot, bounds{gap: gap, works: time.Minute}, pulled)
 	add(s, steady, bounds{gap: gapOnlyAPI, works: time.Minute}, slow)
 	add(s, steady, bounds{gap: gap, works: time.Minute, ready: readyNodeOut}, full)
 	add(s, steady, bounds{gap: gap, works: 2 * time.Minute, ready: readyNodeOut}, failed)
+}
+
+func addRecovery(add adder) {
+	b := bounds{gap: gapNone}
+	add(one, recovery, b, nothing)
+	add(one, recovery, b, kill("etcd", allMasters))
+	add(one, recovery, b, kill("kubelet", allMasters))
+	add(one, recovery, b, kill("containerd", allMasters))
+	add(one, recovery, b, powerOff(allMasters))
 }
 
 func addAdding(add adder) {
@@ -201,17 +218,36 @@ func addAdding(add adder) {
 	add(one, adding, bounds{gap: gapElection, works: time.Minute}, cut("the new master", around(newest)))
 }
 
+// addExternal is about what is different where etcd is somebody else's: it is not there, or
+// the API server is not.
+func addExternal(add adder) {
+	add(one, pivot, bounds{gap: gapPivot}, nothing)
+	add(one, steady, bounds{gap: gapOnlyAPI}, kill("kube-apiserver", allMasters))
+	add(one, steady, bounds{gap: gapNone}, deleteObjects("kube-scheduler", "kube-controller-manager"))
+	add(one, steady, bounds{gap: gapElection}, away("one endpoint of etcd", func(*play) string { return endpointAddress(0) }))
+	none := cut("all endpoints of etcd", func(p *play) (ways []inject.Way, err error) {
+		for n := range endpoints {
+			ways = append(ways, inject.Way{From: inject.Any, To: endpointAddress(n)})
+		}
+		return ways, nil
+	})
+	none.outage = true
+	add(one, steady, bounds{gap: gapOnlyAPI, works: time.Minute}, none)
+	off := powerOff(allMachines)
+	off.outage = true
+	add(one, steady, bounds{gap: 2 * gapOnlyAPI, works: time.Minute, floors: true}, off)
+}
+
 // notHere are the scenarios that ought to be played and cannot be, with their reason.
 func notHere() []scenario {
 	missing := func(s shape, etcd string, m moment, fault_, why string) scenario {
 		return scenario{shape: s, etcd: etcd, moment: m, fault: fault{name: fault_}, not: why}
 	}
 	return []scenario{
-		missing(three, "external", steady, "all of the above", "only etcd: internal can be brought up yet"),
-		missing(three, "selfHosted", steady, "all of the above", "only etcd: internal can be brought up yet"),
-		missing(three, "internal", "recovery", "all of the above", "there is no `craton recover` yet"),
-		missing(shape{5, 1}, "internal", steady, "all of the above", "fs.inotify.max_user_instances of 128 has room for three masters"),
-		missing(one, "internal", steady, "certificates about to expire, or expired", "certificates are issued for a year, and machines share the host's clock, which no test may step"),
+		missing(three, "selfHosted", steady, "all of the above", "an etcd that is self-hosted cannot be brought up yet"),
+		missing(one, external, steady, "faults of etcd's own members", "they are the user's: their machines are not the cluster's"),
+		missing(shape{5, 1}, internal, steady, "all of the above", "fs.inotify.max_user_instances of 128 has room for three masters"),
+		missing(one, internal, steady, "certificates about to expire, or expired", "certificates are issued for a year, and machines share the host's clock, which no test may step"),
 	}
 }
 
