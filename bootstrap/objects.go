@@ -4,16 +4,21 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 
 	"craton.dev/craton/payload"
 	"craton.dev/craton/pki"
+	"craton.dev/craton/plan"
 	"craton.dev/craton/render/manifests"
+	"craton.dev/craton/render/part"
+	"craton.dev/craton/render/parts"
 )
 
 // joinTime is how long a machine has to join with its bootstrap token.
@@ -59,6 +64,31 @@ func (c *Cluster) applyObjects(ctx context.Context) error {
 		}
 	}
 	c.told = true
+	return removeUnchosen(ctx, client, c.Plan)
+}
+
+// removeUnchosen removes the objects of parts that the plan does not have, whichever craton
+// applied them.
+func removeUnchosen(ctx context.Context, client dynamic.Interface, p *plan.Plan) error {
+	var chosen []string
+	for _, one := range parts.Chosen(p) {
+		chosen = append(chosen, one.Name)
+	}
+	others := fmt.Sprintf("%s,%s notin (%s)", part.Label, part.Label, strings.Join(chosen, ","))
+	for _, kind := range parts.Kinds() {
+		resource, _ := meta.UnsafeGuessKindToResource(kind)
+		list, err := client.Resource(resource).List(ctx, metav1.ListOptions{LabelSelector: others})
+		if err != nil {
+			return fmt.Errorf("list what is left of parts that are off: %s: %w", kind.Kind, err)
+		}
+		for _, o := range list.Items {
+			err := client.Resource(resource).Namespace(o.GetNamespace()).
+				Delete(ctx, o.GetName(), metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)})
+			if err != nil && !apierrors.IsNotFound(err) {
+				return fmt.Errorf("remove %s %s of %s, which is off: %w", kind.Kind, o.GetName(), o.GetLabels()[part.Label], err)
+			}
+		}
+	}
 	return nil
 }
 

@@ -101,6 +101,9 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 	if err == nil && c.Plan.File.Etcd == "internal" {
 		c.showMembers(ctx, client, s)
 	}
+	if err == nil {
+		err = c.showChecks(ctx, s)
+	}
 	for _, comp := range s.Components {
 		s.Ready = s.Ready && comp.Problem == ""
 	}

@@ -22,6 +22,7 @@ import (
 	"craton.dev/craton/render/firstboot"
 	"craton.dev/craton/render/ignition"
 	"craton.dev/craton/render/manifests"
+	"craton.dev/craton/render/parts"
 )
 
 // step is one part of Up. It looks at what is there before it does anything.
@@ -110,7 +111,8 @@ func (c *Cluster) recorded() (*cluster.Cluster, error) {
 }
 
 func (c *Cluster) buildPayload(ctx context.Context) error {
-	built, err := payload.Build(ctx, payload.Options{Cache: c.opt.Cache, Progress: func(e payload.Event) {
+	want := append(payload.Default(), parts.Payload(c.Plan)...)
+	built, err := payload.Build(ctx, payload.Options{Cache: c.opt.Cache, Want: want, Progress: func(e payload.Event) {
 		switch e.State {
 		case payload.Started:
 			c.opt.say("building %s", e.Component)

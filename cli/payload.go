@@ -7,7 +7,9 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"craton.dev/craton/contract"
 	"craton.dev/craton/payload"
+	"craton.dev/craton/render/parts"
 	"github.com/spf13/cobra"
 )
 
@@ -71,12 +73,28 @@ func writePayload(w io.Writer, l payloadListing) error {
 			size = fmt.Sprintf("%.0f", float64(r.Bytes)/(1<<20))
 		}
 		use := r.Kind
-		if r.OnDemand {
+		switch {
+		case len(neededBy(r.Name)) > 0:
+			use += " (with " + strings.Join(neededBy(r.Name), ", ") + ")"
+		case r.OnDemand:
 			use += " (on demand)"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Version, r.Module, use, size, r.License, orDash(r.Image))
 	}
 	return t.Flush()
+}
+
+// neededBy are the fields of the cluster file that choose a part which runs a component of
+// the payload.
+func neededBy(component string) (fields []string) {
+	for _, one := range parts.All() {
+		for _, c := range contract.Components() {
+			if c.Name == one.Name && c.Condition != contract.Always && slices.Contains(one.Payload, component) {
+				fields = append(fields, c.Option)
+			}
+		}
+	}
+	return fields
 }
 
 func orDash(s string) string {

@@ -5,6 +5,7 @@ import (
 
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
+	"craton.dev/craton/render/part"
 )
 
 // authentication lets the health endpoints, which the kubelet and the load balancer ask,
@@ -30,7 +31,7 @@ func apiServer(p *plan.Plan) (program, error) {
 	if err != nil {
 		return program{}, err
 	}
-	nodePorts, err := ports(clauseNodePorts)
+	nodePorts, err := part.Ports(clauseNodePorts)
 	if err != nil {
 		return program{}, err
 	}
@@ -41,7 +42,7 @@ func apiServer(p *plan.Plan) (program, error) {
 		frontProxy = "front-proxy-client"
 	)
 	health := func(path string) corev1.HTTPGetAction {
-		return get(corev1.URISchemeHTTPS, "", int(p.Network.APIPort), path)
+		return part.Get(corev1.URISchemeHTTPS, "", int(p.Network.APIPort), path)
 	}
 	files := []string{
 		firstboot.KubernetesCA, firstboot.EtcdCA, firstboot.FrontProxyCA,
@@ -73,7 +74,7 @@ func apiServer(p *plan.Plan) (program, error) {
 			"--etcd-certfile=" + firstboot.CertPath(etcdClient),
 			"--etcd-keyfile=" + firstboot.KeyPath(etcdClient),
 			"--encryption-provider-config=" + firstboot.Encryption,
-			"--service-account-issuer=https://kubernetes.default.svc." + domain,
+			"--service-account-issuer=https://kubernetes.default.svc." + part.Domain,
 			"--service-account-key-file=" + firstboot.ServiceAccountPublic,
 			"--service-account-signing-key-file=" + firstboot.ServiceAccountKey,
 			"--service-cluster-ip-range=" + p.Network.Services.String(),

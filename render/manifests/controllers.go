@@ -9,6 +9,7 @@ import (
 
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
+	"craton.dev/craton/render/part"
 )
 
 // election is on even with one master: with it, the programs wait for an API server that is
@@ -32,7 +33,7 @@ func controllerManager(p *plan.Plan) (program, error) {
 		command: append([]string{
 			"/usr/local/bin/kube-controller-manager",
 			"--kubeconfig=" + kubeconfig,
-			"--bind-address=" + loopback,
+			"--bind-address=" + part.Loopback,
 			"--secure-port=" + strconv.Itoa(managerPort),
 			"--permit-port-sharing=true",
 			// Its successor need not wait till its lease runs out.
@@ -59,7 +60,7 @@ func controllerManager(p *plan.Plan) (program, error) {
 		}, election...),
 		files: []string{kubeconfig, firstboot.KubernetesCA, firstboot.KubernetesCAKey, firstboot.ServiceAccountKey},
 		cpu:   "100m", memory: "80Mi",
-		startup: get(corev1.URISchemeHTTPS, loopback, managerPort, "/healthz"),
+		startup: part.Get(corev1.URISchemeHTTPS, part.Loopback, managerPort, "/healthz"),
 		prompt:  true,
 	}, nil
 }
@@ -72,14 +73,14 @@ func scheduler(p *plan.Plan) (program, error) {
 		command: append([]string{
 			"/usr/local/bin/kube-scheduler",
 			"--kubeconfig=" + kubeconfig,
-			"--bind-address=" + loopback,
+			"--bind-address=" + part.Loopback,
 			"--secure-port=" + strconv.Itoa(schedulerPort),
 			"--permit-port-sharing=true",
 			"--profiling=false",
 		}, election...),
 		files: []string{kubeconfig},
 		cpu:   "50m", memory: "40Mi",
-		startup: get(corev1.URISchemeHTTPS, loopback, schedulerPort, "/healthz"),
+		startup: part.Get(corev1.URISchemeHTTPS, part.Loopback, schedulerPort, "/healthz"),
 		prompt:  true,
 	}, nil
 }
@@ -97,15 +98,15 @@ func operator(p *plan.Plan, m *plan.Machine, images Images, _ Bring) (program, e
 	command := []string{
 		"/usr/local/bin/" + operatorName,
 		"--kubeconfig=" + kubeconfig,
-		"--healthz=" + net.JoinHostPort(loopback, strconv.Itoa(operatorHealthPort)),
+		"--healthz=" + net.JoinHostPort(part.Loopback, strconv.Itoa(operatorHealthPort)),
 		"--leader-elect=true", // more masters may come
 	}
 	files := []string{kubeconfig}
 	if err == nil && etcdKind(p) == "internal" {
 		var client, peer int
-		client, err = port(clauseEtcdClient)
+		client, err = part.Port(clauseEtcdClient)
 		if err == nil {
-			peer, err = port(clauseEtcdPeer)
+			peer, err = part.Port(clauseEtcdPeer)
 		}
 		const identity = "etcd-server"
 		command = append(command,
@@ -121,7 +122,7 @@ func operator(p *plan.Plan, m *plan.Machine, images Images, _ Bring) (program, e
 		env:   map[string]string{"GOGC": "50", "GOMEMLIMIT": "36MiB"},
 		files: files,
 		cpu:   "10m", memory: "40Mi",
-		startup: get(corev1.URISchemeHTTP, loopback, operatorHealthPort, "/healthz"),
+		startup: part.Get(corev1.URISchemeHTTP, part.Loopback, operatorHealthPort, "/healthz"),
 	}, err
 }
 
@@ -142,12 +143,12 @@ func checkpointer(p *plan.Plan, m *plan.Machine, images Images, _ Bring) (progra
 			"--runtime=" + firstboot.RuntimeSocket,
 			"--manifests=" + firstboot.ManifestDir,
 			"--checkpoints=" + CheckpointDir,
-			"--healthz=" + net.JoinHostPort(loopback, strconv.Itoa(checkpointerHealthPort)),
+			"--healthz=" + net.JoinHostPort(part.Loopback, strconv.Itoa(checkpointerHealthPort)),
 		},
 		env:   map[string]string{"GOGC": "50", "GOMEMLIMIT": "12MiB"},
 		files: []string{firstboot.KubernetesCA},
 		dirs:  []dir{{firstboot.KubeletPKIDir, true}, {path.Dir(firstboot.RuntimeSocket), true}, {firstboot.ManifestDir, false}, {CheckpointDir, false}},
 		cpu:   "10m", memory: "20Mi",
-		startup: get(corev1.URISchemeHTTP, loopback, checkpointerHealthPort, "/healthz"),
+		startup: part.Get(corev1.URISchemeHTTP, part.Loopback, checkpointerHealthPort, "/healthz"),
 	}, err
 }

@@ -13,6 +13,7 @@ import (
 	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
+	"craton.dev/craton/render/part"
 )
 
 const (
@@ -153,7 +154,7 @@ func controlPlane(p *plan.Plan, images Images) ([]runtime.Object, error) {
 		template.Labels[StandInLabel] = "false" // or a Deployment would count stand-ins as its own
 		if c.serving {
 			out = append(out, &appsv1.DaemonSet{
-				TypeMeta: kind("apps/v1", "DaemonSet"), ObjectMeta: inSystem(s.name),
+				TypeMeta: part.Kind("apps/v1", "DaemonSet"), ObjectMeta: part.Meta(s.name),
 				Spec: appsv1.DaemonSetSpec{
 					Selector: selector, Template: template,
 					UpdateStrategy: appsv1.DaemonSetUpdateStrategy{
@@ -172,7 +173,7 @@ func controlPlane(p *plan.Plan, images Images) ([]runtime.Object, error) {
 			}},
 		}}
 		out = append(out, &appsv1.Deployment{
-			TypeMeta: kind("apps/v1", "Deployment"), ObjectMeta: inSystem(s.name),
+			TypeMeta: part.Kind("apps/v1", "Deployment"), ObjectMeta: part.Meta(s.name),
 			Spec: appsv1.DeploymentSpec{
 				Replicas: new(int32(len(masters(p)))),
 				Selector: selector, Template: template,

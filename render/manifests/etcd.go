@@ -10,6 +10,7 @@ import (
 
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
+	"craton.dev/craton/render/part"
 )
 
 const (
@@ -37,11 +38,11 @@ func etcd(p *plan.Plan, m *plan.Machine, images Images, how Bring) (program, err
 	if err != nil {
 		return program{}, err
 	}
-	client, err := port(clauseEtcdClient)
+	client, err := part.Port(clauseEtcdClient)
 	if err != nil {
 		return program{}, err
 	}
-	peer, err := port(clauseEtcdPeer)
+	peer, err := part.Port(clauseEtcdPeer)
 	if err != nil {
 		return program{}, err
 	}
@@ -68,7 +69,7 @@ func etcd(p *plan.Plan, m *plan.Machine, images Images, how Bring) (program, err
 			"--out=" + config,
 			"--client-url=" + url(m, client),
 			"--peer-url=" + url(m, peer),
-			"--metrics-url=http://" + net.JoinHostPort(loopback, strconv.Itoa(etcdHealthPort)),
+			"--metrics-url=http://" + net.JoinHostPort(part.Loopback, strconv.Itoa(etcdHealthPort)),
 			"--ca=" + firstboot.EtcdCA,
 			"--cert=" + firstboot.CertPath(server), "--key=" + firstboot.KeyPath(server),
 			"--peer-cert=" + firstboot.CertPath(peers), "--peer-key=" + firstboot.KeyPath(peers),
@@ -81,8 +82,8 @@ func etcd(p *plan.Plan, m *plan.Machine, images Images, how Bring) (program, err
 		},
 		dirs: []dir{{etcdDir, false}},
 		cpu:  "100m", memory: "100Mi",
-		startup:   get(corev1.URISchemeHTTP, loopback, etcdHealthPort, "/livez"),
-		readiness: new(get(corev1.URISchemeHTTP, loopback, etcdHealthPort, "/readyz")),
+		startup:   part.Get(corev1.URISchemeHTTP, part.Loopback, etcdHealthPort, "/livez"),
+		readiness: new(part.Get(corev1.URISchemeHTTP, part.Loopback, etcdHealthPort, "/readyz")),
 	}, nil
 }
 
@@ -91,7 +92,7 @@ func etcd(p *plan.Plan, m *plan.Machine, images Images, how Bring) (program, err
 // traffic crosses the network.
 func etcdEndpoints(p *plan.Plan) (string, error) {
 	if etcdKind(p) != "external" {
-		client, err := port(clauseEtcdClient)
+		client, err := part.Port(clauseEtcdClient)
 		return "https://" + hostIP + ":" + strconv.Itoa(client), err
 	}
 	if p.File.ExternalEtcd == nil || len(p.File.ExternalEtcd.Endpoints) == 0 {

@@ -8,18 +8,18 @@
 package manifests
 
 import (
-	"fmt"
 	"strconv"
 
 	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
+	"craton.dev/craton/render/part"
 )
 
 const (
 	// System is the namespace of craton's own objects, and PlatformLabel marks what belongs
 	// to the platform.
 	System        = "craton-system"
-	PlatformLabel = "craton.dev/platform"
+	PlatformLabel = part.PlatformLabel
 	// PlanConfigMap, in System, holds the operator's part of the plan under PlanKey.
 	PlanConfigMap = "plan"
 	PlanKey       = "plan.json"
@@ -34,37 +34,27 @@ const (
 	// FieldManager is the manager of server-side apply for all that Objects returns.
 	FieldManager = "craton"
 
-	kubeSystem = "kube-system"
-	loopback   = "127.0.0.1"
-	domain     = "cluster.local"
 	// BootstrapGroup is the group of the tokens by which kubelets join.
 	BootstrapGroup = "system:bootstrappers:craton"
 )
 
-// Images gives the full name of a component's image, for instance for "kube-apiserver".
-type Images func(component string) string
+// Images gives the full name of a component's image.
+type Images = part.Images
 
-// Ports on a machine's loopback address, and in CoreDNS's pods. No packet to them crosses
+// Ports on a machine's loopback address. No packet to them crosses
 // a machine's own network, so no clause is about them.
 const (
 	etcdHealthPort         = 2381
-	proxyHealthPort        = 10256
-	proxyMetricsPort       = 10249
 	managerPort            = 10257
 	schedulerPort          = 10259
-	flannelHealthPort      = 10246
 	operatorHealthPort     = 10244
 	checkpointerHealthPort = 10243
-	dnsPort                = 53
-	dnsHealthPort          = 8080
-	dnsReadyPort           = 8181
 )
 
 // The clauses whose ports programs listen on.
 const (
 	clauseEtcdClient = "master.ingress.etcd-client"
 	clauseEtcdPeer   = "master.ingress.etcd-peer"
-	clauseVXLAN      = "master.ingress.vxlan"
 	clauseNodePorts  = "worker.ingress.node-ports"
 )
 
@@ -73,27 +63,7 @@ const (
 	nodeMaskBits = 24
 	// criticalPriority is the value of Kubernetes' own class of this name.
 	criticalPriority = 2000001000
-	nodeCritical     = "system-node-critical"
-	clusterCritical  = "system-cluster-critical"
 )
-
-// ports are a clause's only range of ports.
-func ports(clause string) (contract.PortRange, error) {
-	c, ok := contract.ByID(clause)
-	if !ok || len(c.Ports) != 1 {
-		return contract.PortRange{}, fmt.Errorf("manifests: the contract has no clause %s with one range of ports", clause)
-	}
-	return c.Ports[0], nil
-}
-
-// port is a clause's only port.
-func port(clause string) (int, error) {
-	r, err := ports(clause)
-	if err == nil && r.First != r.Last {
-		err = fmt.Errorf("manifests: the contract's clause %s has the ports %s where one was expected", clause, r)
-	}
-	return int(r.First), err
-}
 
 func masters(p *plan.Plan) []plan.Machine {
 	var out []plan.Machine

@@ -448,7 +448,7 @@ func TestSelfHosted(t *testing.T) {
 func TestPorts(t *testing.T) {
 	p := makePlan(t, 1, 1)
 	p.Network.APIPort = 6443
-	clause, ok := contract.ByID(clauseVXLAN)
+	clause, ok := contract.ByID("master.ingress.vxlan")
 	if !ok {
 		t.Fatal("no clause")
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,6 +16,8 @@ import (
 	"craton.dev/craton/pki"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/manifests/inventory"
+	"craton.dev/craton/render/part"
+	"craton.dev/craton/render/parts"
 )
 
 // Objects are what `up` applies, with server-side apply as FieldManager, once the API
@@ -26,9 +29,7 @@ func Objects(p *plan.Plan, s *pki.Secrets, images Images, tokensExpire time.Time
 		func() ([]runtime.Object, error) { return access(), nil },
 		func() ([]runtime.Object, error) { return tokens(p, s, tokensExpire) },
 		func() ([]runtime.Object, error) { return operatorPlan(p, s) },
-		func() ([]runtime.Object, error) { return kubeProxy(p, images) },
-		func() ([]runtime.Object, error) { return flannel(p, images) },
-		func() ([]runtime.Object, error) { return coreDNS(p, images) },
+		func() ([]runtime.Object, error) { return partsObjects(part.Input{Plan: p, Secrets: s, Images: images}) },
 		func() ([]runtime.Object, error) { return controlPlane(p, images) },
 	} {
 		more, err := maker()
@@ -61,7 +62,7 @@ var kept = map[string]bool{"ConfigMap": true, "DaemonSet": true, "Deployment": t
 func keptObjects(all []*unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	list := []*unstructured.Unstructured{}
 	for _, u := range all {
-		if kept[u.GetKind()] && u.GetNamespace() == kubeSystem {
+		if kept[u.GetKind()] && u.GetNamespace() == part.Namespace {
 			list = append(list, u)
 		}
 	}
@@ -70,10 +71,36 @@ func keptObjects(all []*unstructured.Unstructured) (*unstructured.Unstructured, 
 		return nil, fmt.Errorf("manifests: %w", err)
 	}
 	return bare(&corev1.ConfigMap{
-		TypeMeta:   kind("v1", "ConfigMap"),
+		TypeMeta:   part.Kind("v1", "ConfigMap"),
 		ObjectMeta: metav1.ObjectMeta{Name: ObjectsConfigMap, Namespace: System},
 		Data:       map[string]string{ObjectsKey: string(data)},
 	})
+}
+
+// partsObjects are the objects of the parts that the cluster file has chosen, marked with
+// their part's name.
+func partsObjects(in part.Input) ([]runtime.Object, error) {
+	var out []runtime.Object
+	for _, chosen := range parts.Chosen(in.Plan) {
+		objects, err := chosen.Objects(in)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range objects {
+			m, err := meta.Accessor(o)
+			if err != nil {
+				return nil, fmt.Errorf("manifests: %s: a %T is no object: %w", chosen.Name, o, err)
+			}
+			labels := maps.Clone(m.GetLabels())
+			if labels == nil {
+				labels = map[string]string{}
+			}
+			labels[part.Label] = chosen.Name
+			m.SetLabels(labels)
+		}
+		out = append(out, objects...)
+	}
+	return out, nil
 }
 
 // bare is an object with only the fields that somebody set. The typed objects' status and
@@ -127,8 +154,8 @@ func tokens(p *plan.Plan, s *pki.Secrets, expire time.Time) ([]runtime.Object, e
 			return nil, fmt.Errorf("manifests: there is no bootstrap token for %s: the secrets were made for another plan, make them again", m.Name)
 		}
 		out = append(out, &corev1.Secret{
-			TypeMeta:   kind("v1", "Secret"),
-			ObjectMeta: metav1.ObjectMeta{Name: "bootstrap-token-" + id, Namespace: kubeSystem},
+			TypeMeta:   part.Kind("v1", "Secret"),
+			ObjectMeta: metav1.ObjectMeta{Name: "bootstrap-token-" + id, Namespace: part.Namespace},
 			Type:       corev1.SecretTypeBootstrapToken,
 			// Data, not StringData: what is applied is then what is read back.
 			Data: map[string][]byte{
@@ -154,18 +181,10 @@ func operatorPlan(p *plan.Plan, s *pki.Secrets) ([]runtime.Object, error) {
 		return nil, err
 	}
 	return []runtime.Object{&corev1.ConfigMap{
-		TypeMeta:   kind("v1", "ConfigMap"),
+		TypeMeta:   part.Kind("v1", "ConfigMap"),
 		ObjectMeta: metav1.ObjectMeta{Name: PlanConfigMap, Namespace: System},
 		Data:       map[string]string{PlanKey: string(data)},
 	}}, nil
-}
-
-func kind(apiVersion, kind string) metav1.TypeMeta {
-	return metav1.TypeMeta{APIVersion: apiVersion, Kind: kind}
-}
-
-func inSystem(name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: name, Namespace: kubeSystem}
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

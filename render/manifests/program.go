@@ -8,10 +8,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 
 	"craton.dev/craton/plan"
+	"craton.dev/craton/render/part"
 )
 
 // program is a program of the control plane, as far as the programs differ. It is the same
@@ -81,36 +81,36 @@ func (s program) pod() (corev1.PodTemplateSpec, error) {
 	container := corev1.Container{
 		Name: s.name, Image: s.image, Command: s.command,
 		ImagePullPolicy: corev1.PullIfNotPresent,
-		SecurityContext: restricted(s.add...),
+		SecurityContext: part.Restricted(s.add...),
 		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
 			corev1.ResourceCPU: resource.MustParse(s.cpu), corev1.ResourceMemory: resource.MustParse(s.memory),
 		}},
 		// Two minutes to start: a busy machine, or an etcd that has much to read.
-		StartupProbe:  probe(s.startup, 1, 120),
-		LivenessProbe: probe(s.startup, 10, 8),
+		StartupProbe:  part.Probe(s.startup, 1, 120),
+		LivenessProbe: part.Probe(s.startup, 10, 8),
 	}
 	if s.prompt {
-		container.LivenessProbe = probe(s.startup, 5, 3)
+		container.LivenessProbe = part.Probe(s.startup, 5, 3)
 		container.LivenessProbe.TimeoutSeconds = 3
 	}
 	if s.liveness != nil {
-		container.LivenessProbe = probe(*s.liveness, 10, 8)
+		container.LivenessProbe = part.Probe(*s.liveness, 10, 8)
 	}
 	// Who hangs does not hear that it is to end: the usual half a minute would be lost.
 	container.LivenessProbe.TerminationGracePeriodSeconds = new(int64(1))
 	if s.readiness != nil {
-		container.ReadinessProbe = probe(*s.readiness, 1, 3)
+		container.ReadinessProbe = part.Probe(*s.readiness, 1, 3)
 	}
 	if slices.ContainsFunc(s.command, func(arg string) bool { return strings.Contains(arg, hostIP) }) {
-		container.Env = append(container.Env, fieldEnv("HOST_IP", "status.hostIP"))
+		container.Env = append(container.Env, part.FieldEnv("HOST_IP", "status.hostIP"))
 	}
 	for _, name := range sortedKeys(s.env) {
 		container.Env = append(container.Env, corev1.EnvVar{Name: name, Value: s.env[name]})
 	}
 	spec := corev1.PodSpec{
 		HostNetwork: true, DNSPolicy: corev1.DNSDefault,
-		PriorityClassName: nodeCritical,
-		SecurityContext:   seccomp(),
+		PriorityClassName: part.NodeCritical,
+		SecurityContext:   part.Seccomp(),
 		// An API client that is not there cannot mount a token.
 		AutomountServiceAccountToken: new(false),
 		EnableServiceLinks:           new(false),
@@ -156,32 +156,9 @@ func (s program) static(name string, labels map[string]string) ([]byte, error) {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: template.ObjectMeta, Spec: template.Spec,
 	}
-	pod.Name, pod.Namespace = name, kubeSystem
+	pod.Name, pod.Namespace = name, part.Namespace
 	maps.Copy(pod.Labels, labels)
 	// Static pods do not pass the admission that would look the class up.
 	pod.Spec.Priority = new(int32(criticalPriority))
 	return yaml.Marshal(pod)
-}
-
-func probe(get corev1.HTTPGetAction, period, failures int32) *corev1.Probe {
-	return &corev1.Probe{
-		ProbeHandler:  corev1.ProbeHandler{HTTPGet: &get},
-		PeriodSeconds: period, FailureThreshold: failures, TimeoutSeconds: 15,
-	}
-}
-
-func get(scheme corev1.URIScheme, host string, port int, path string) corev1.HTTPGetAction {
-	return corev1.HTTPGetAction{Scheme: scheme, Host: host, Port: intstr.FromInt32(int32(port)), Path: path}
-}
-
-func restricted(add ...corev1.Capability) *corev1.SecurityContext {
-	return &corev1.SecurityContext{
-		AllowPrivilegeEscalation: new(false),
-		ReadOnlyRootFilesystem:   new(true),
-		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: add},
-	}
-}
-
-func seccomp() *corev1.PodSecurityContext {
-	return &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}}
 }
