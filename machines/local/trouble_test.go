@@ -104,7 +104,7 @@ func TestNeed(t *testing.T) {
 	if err := p.Room(nil); err != nil {
 		t.Errorf("no machine: %v", err)
 	}
-	many := make([]plan.Machine, 1<<20)
+	many := make([]plan.Machine, 1<<14)
 	for i := range many {
 		many[i] = plan.Machine{Name: fmt.Sprint("x-worker-", i+2), Role: contract.Worker}
 	}
