@@ -25,7 +25,7 @@ PURE = ./contract/... ./cluster/... ./plan/... ./pki/... ./render/... ./operate/
 # Tests that take ten minutes and more, or whose bounds in seconds a busy host does not keep.
 LONG := ^(TestRecoverMasters|TestReplace.*|TestInfra|TestExternalEtcd)$$
 
-.PHONY: help setup setup-test build check test unit race fuzz cluster-test test-long test-faults up down docs bench
+.PHONY: help setup setup-test build check lint test unit race fuzz cluster-test test-long test-faults up down docs bench
 
 help: ## say what the targets are
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -39,13 +39,15 @@ setup-test: ## and what the tests need besides
 build: ## build bin/craton
 	CGO_ENABLED=0 go build $(VCS) -o bin/craton ./cmd/craton
 
-check: ## formatting, vet, linters and quick tests: no root, no cluster
+check: lint ## formatting, vet, linters and quick tests: no root, no cluster
+	go test -short $(PACKAGES)
+
+lint: ## formatting, vet, linters
 	scripts/format
 	go vet ./...
 	go run $(STATICCHECK) ./...
-	go test -short $(PACKAGES)
 
-test: setup-test check unit race fuzz cluster-test ## everything, with a real cluster
+test: setup-test lint unit race fuzz cluster-test ## everything, with a real cluster
 
 unit: ## all tests that need no cluster, also the slow ones
 	go test -timeout 20m $(PACKAGES)

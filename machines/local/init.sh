@@ -19,6 +19,10 @@ for c in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	mountpoint -q $c && mount -o remount,rw,bind $c || true
 done
 
+# The kernel's messages are the host's: they stay out of the machine's journal.
+mkdir -p /run/systemd/journald.conf.d
+printf '[Journal]\nReadKMsg=no\n' >/run/systemd/journald.conf.d/craton.conf
+
 config=/usr/lib/craton/first-boot/config.ign
 if [ -e $config ]; then
 	say "applying the Ignition configuration"

@@ -121,6 +121,26 @@ func Pinned(p *plan.Plan, images Images) map[string]string {
 	return pinned
 }
 
+// FirstImages are the images of the pods that a machine of the role gets first, the most
+// urgent first: on a master what its API server needs.
+func FirstImages(p *plan.Plan, role contract.Role, images Images) []string {
+	names := []string{"kube-proxy", "flannel", "coredns"}
+	if role == contract.Master {
+		urgent := []string{"kube-apiserver", operatorName, "kube-controller-manager", "kube-scheduler"}
+		if etcdKind(p) == "internal" {
+			urgent = append([]string{etcdName}, urgent...)
+		}
+		names = append(urgent, names...)
+	}
+	var out []string
+	for _, name := range names {
+		if image := images(name); image != "" {
+			out = append(out, image)
+		}
+	}
+	return out
+}
+
 func imageOf(images Images, component string) (string, error) {
 	image := images(component)
 	if image == "" {
