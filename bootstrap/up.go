@@ -190,8 +190,8 @@ func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine) ([]byte, error)
 	}
 	opt := firstboot.Options{
 		PauseImage: payload.Image("pause"), RegistryCA: facts.RegistryCA, RestrictOOMScoreAdj: facts.NoSysResource,
-		FirstImages: manifests.FirstImages(c.Plan, m.Role, payload.Image),
 	}
+	opt.FirstImages, opt.NextImages = manifests.FirstImages(c.Plan, m.Role, payload.Image)
 	if m.Role == contract.Master {
 		how := manifests.Bring{Founding: m.Name == c.Plan.Machines[0].Name && !c.founded()} // masters come first
 		if opt.Manifests, err = manifests.MasterFiles(c.Plan, m.Name, payload.Image, how); err != nil {

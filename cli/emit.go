@@ -62,7 +62,8 @@ func replace(path string, text []byte) error {
 
 // firstBoot is what a machine gets at its first boot where nothing is known of a platform.
 func firstBoot(in renderInput, m plan.Machine) (*firstboot.Config, error) {
-	opt := firstboot.Options{PauseImage: payload.Image("pause"), FirstImages: manifests.FirstImages(in.plan, m.Role, payload.Image)}
+	opt := firstboot.Options{PauseImage: payload.Image("pause")}
+	opt.FirstImages, opt.NextImages = manifests.FirstImages(in.plan, m.Role, payload.Image)
 	if m.Role == contract.Master {
 		pods, err := manifests.MasterFiles(in.plan, m.Name, payload.Image, manifests.Bring{Founding: m.Name == in.plan.Machines[0].Name})
 		if err != nil {

@@ -53,9 +53,9 @@ type Options struct {
 	// PinnedImages are images, by their components' names, that the machine never removes
 	// to make room.
 	PinnedImages map[string]string
-	// FirstImages are the images that the machine's first pods need, the most urgent first.
-	// It gets them while its kubelet starts, or waits for the API.
-	FirstImages []string
+	// FirstImages are what the machine needs before there is an API, the most urgent first:
+	// it gets them while its kubelet starts. NextImages are what its first pods need after that.
+	FirstImages, NextImages []string
 	// RegistryCA is the certificate of the authority of the platform's own registry. Where
 	// it is set, the machine trusts it for the names in Registries and for nothing else;
 	// where not, it trusts for images what the image of the machine does.
@@ -107,7 +107,7 @@ func For(p *plan.Plan, machine string, s *pki.Secrets, opt Options) (*Config, er
 		}
 	}
 	config.Files = files
-	config.Units = []Unit{containerdUnit, imagesUnit(m), joinUnit, kubeletUnit(p, m)}
+	config.Units = []Unit{containerdUnit, imagesUnit, joinUnit, kubeletUnit(p, m)}
 	return config, nil
 }
 

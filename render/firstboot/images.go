@@ -3,50 +3,45 @@ package firstboot
 import (
 	"fmt"
 	"strings"
-
-	"craton.dev/craton/contract"
-	"craton.dev/craton/plan"
 )
 
 const (
 	imagesScript = "/usr/local/sbin/craton-images"
 	// atOnce is how many images are got at the same time: with more, each of two processors
 	// unpacks several, and the first one that is waited for comes late.
-	atOnce = 3
+	atOnce = 4
 )
 
 // imagesFile gets the first pods' images by the way that the kubelet would ask for them a
 // second later, when it has found its pods and made their sandboxes. One that fails is
-// left to the kubelet.
+// left to the kubelet. The processor is what an API server that starts needs most, so that
+// the rest waits for it.
 func imagesFile(opt Options) File {
-	script := "#!/bin/bash\n# Gets the images of the machine's first pods, the most urgent first.\n"
-	images := append([]string{opt.PauseImage}, opt.FirstImages...)
-	for i, image := range images {
-		script += fmt.Sprintf("ctr --namespace=k8s.io images pull --hosts-dir=%s %s >/dev/null &\n", registryDir, image)
-		if i%atOnce == atOnce-1 || i == len(images)-1 {
-			script += "wait\n"
+	var script strings.Builder
+	script.WriteString("#!/bin/bash\n# Gets the images of the machine's first pods, the most urgent first.\n")
+	get := func(images []string) {
+		for i, image := range images {
+			fmt.Fprintf(&script, "ctr --namespace=k8s.io images pull --hosts-dir=%s %s >/dev/null &\n", registryDir, image)
+			if i%atOnce == atOnce-1 || i == len(images)-1 {
+				script.WriteString("wait\n")
+			}
 		}
 	}
-	return File{imagesScript, 0o755, []byte(script)}
+	get(append([]string{opt.PauseImage}, opt.FirstImages...))
+	fmt.Fprintf(&script, "%s known\n", joinScript)
+	get(opt.NextImages)
+	return File{imagesScript, 0o755, []byte(script.String())}
 }
 
-// imagesUnit leaves the processor of a machine without an API server to what others need
-// until there is an API, by which its own pods come.
-func imagesUnit(m *plan.Machine) Unit {
-	var wait string
-	if m.Role != contract.Master {
-		wait = "TimeoutStartSec=infinity\nExecStartPre=" + joinScript + " known\n"
-	}
-	return Unit{Name: "craton-images.service", Enabled: true, Contents: strings.ReplaceAll(`[Unit]
+var imagesUnit = Unit{Name: "craton-images.service", Enabled: true, Contents: `[Unit]
 Description=Images of the first pods
 Wants=containerd.service
 After=containerd.service
-ConditionPathExists=!`+clientCertificate+`
+ConditionPathExists=!` + clientCertificate + `
 
 [Service]
-WAIT`+"ExecStart="+imagesScript+`
+ExecStart=` + imagesScript + `
 
 [Install]
 WantedBy=multi-user.target
-`, "WAIT", wait)}
-}
+`}

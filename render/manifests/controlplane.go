@@ -121,24 +121,24 @@ func Pinned(p *plan.Plan, images Images) map[string]string {
 	return pinned
 }
 
-// FirstImages are the images of the pods that a machine of the role gets first, the most
-// urgent first: on a master what its API server needs.
-func FirstImages(p *plan.Plan, role contract.Role, images Images) []string {
-	names := []string{"kube-proxy", "flannel", "coredns"}
+// FirstImages are the images that a machine of the role needs before there is an API, the
+// most urgent first, and those of its first pods after that.
+func FirstImages(p *plan.Plan, role contract.Role, images Images) (first, next []string) {
+	names := func(list ...string) (out []string) {
+		for _, name := range list {
+			if image := images(name); image != "" {
+				out = append(out, image)
+			}
+		}
+		return out
+	}
 	if role == contract.Master {
-		urgent := []string{"kube-apiserver", operatorName, "kube-controller-manager", "kube-scheduler"}
 		if etcdKind(p) == "internal" {
-			urgent = append([]string{etcdName}, urgent...)
+			first = names(etcdName)
 		}
-		names = append(urgent, names...)
+		first = append(first, names(operatorName, "kube-apiserver", "kube-controller-manager", "kube-scheduler")...)
 	}
-	var out []string
-	for _, name := range names {
-		if image := images(name); image != "" {
-			out = append(out, image)
-		}
-	}
-	return out
+	return first, names("kube-proxy", "flannel", "coredns")
 }
 
 func imageOf(images Images, component string) (string, error) {
