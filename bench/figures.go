@@ -61,6 +61,7 @@ func figures() []figure {
 		figure{title: "`up` where there is nothing to do", sample: "no-op", unit: "s", goal: atMost, limit: 3},
 		figure{title: "`down`", sample: "down", unit: "s"},
 		figure{title: "resident memory of craton's own on the master (operator)", sample: "memory master", unit: "MiB", scale: mib, goal: atMost, limit: 40},
+		figure{title: "resident memory of the operator, 5,000 workers", sample: "memory operator", unit: "MiB", scale: mib, goal: atMost, limit: 40},
 		figure{title: "resident memory of craton's own on the worker", sample: "memory worker", unit: "MiB", scale: mib, goal: atMost, limit: 40},
 		figure{title: "resident memory of craton's own on the host (gateway)", sample: "memory host", unit: "MiB", scale: mib},
 	)

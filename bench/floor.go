@@ -18,6 +18,7 @@ import (
 	"craton.dev/craton/contract"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/pki"
+	"craton.dev/craton/plan"
 )
 
 // Every wait for an answer asks this often, so that both sides of a pair wait alike.
@@ -25,21 +26,41 @@ const askEvery = 20 * time.Millisecond
 
 // floor is the least time to a first answer of an API: etcd and an API server, started
 // as bare processes on an empty folder, with their keys made before.
-func (b *bench) floor(ctx context.Context) (err error) {
+func (b *bench) floor(ctx context.Context) error {
+	const name = "floor"
+	p, err := planOf("bench"+name, 0)
+	if err != nil {
+		return err
+	}
+	return b.withAPI(ctx, name, p, func(ctx context.Context, api *bareAPI) error {
+		b.samples.add(name, api.answered.Seconds())
+		return nil
+	})
+}
+
+// bareAPI is etcd and an API server as bare processes in a namespace of their own.
+type bareAPI struct {
+	ns       netns.NsHandle
+	name     string // of the namespace
+	secrets  *pki.Secrets
+	address  string
+	answered time.Duration // from the processes' start to the first answer
+	group    *errgroup.Group
+}
+
+// withAPI starts one with the keys of a plan, waits for its first answer, and ends it
+// after do.
+func (b *bench) withAPI(ctx context.Context, name string, p *plan.Plan, do func(context.Context, *bareAPI) error) (err error) {
 	built, err := payload.Build(ctx, payload.Options{Want: []string{"etcd", "kube-apiserver"}})
 	if err != nil {
 		return err
 	}
-	p, err := planOf("benchfloor", 0)
-	if err != nil {
-		return err
-	}
-	secrets, err := pki.Ensure(filepath.Join(b.dir, "floor-pki"), p, time.Now())
+	secrets, err := pki.Ensure(filepath.Join(b.dir, name+"-pki"), p, time.Now())
 	if err != nil {
 		return err
 	}
 	master := first(p, contract.Master)
-	dir, err := os.MkdirTemp(b.dir, "floor-")
+	dir, err := os.MkdirTemp(b.dir, name+"-")
 	if err != nil {
 		return err
 	}
@@ -51,39 +72,45 @@ func (b *bench) floor(ctx context.Context) (err error) {
 		return path
 	}
 	cert, key := file("server.crt", pair.Cert), file("server.key", pair.Key)
+	clients := file("ca.crt", secrets.Authorities[plan.KubernetesCA].Cert)
 	public, private := file("sa.pub", secrets.ServiceAccount.Cert), file("sa.key", secrets.ServiceAccount.Key)
 	if err != nil {
 		return err
 	}
-	ns, err := newNamespace("floor")
+	ns, err := newNamespace(name)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	defer func() { err = errors.Join(err, removeNamespace("floor")) }()
+	defer func() { err = errors.Join(err, removeNamespace(name)) }()
 
 	ctx, stop := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	defer group.Wait()
 	defer stop()
 	const etcd = "http://127.0.0.1:2379"
+	api := &bareAPI{ns: ns, name: name, secrets: secrets, address: "127.0.0.1:6443", group: group}
 	began := time.Now()
-	background(ctx, group, "floor", built.HostBin("etcd"),
+	background(ctx, group, name, built.HostBin("etcd"),
 		"--data-dir="+filepath.Join(dir, "etcd"), "--listen-client-urls="+etcd, "--advertise-client-urls="+etcd,
 		"--log-level=error")
-	background(ctx, group, "floor", built.HostBin("kube-apiserver"),
+	background(ctx, group, name, built.HostBin("kube-apiserver"),
 		"--etcd-servers="+etcd, "--bind-address=127.0.0.1", "--secure-port=6443",
-		"--advertise-address="+master.Address.String(),
+		"--advertise-address="+master.Address.String(), "--client-ca-file="+clients,
 		"--tls-cert-file="+cert, "--tls-private-key-file="+key,
 		"--service-account-issuer=https://bench", "--service-account-key-file="+public,
 		"--service-account-signing-key-file="+private,
 		"--service-cluster-ip-range="+p.Network.Services.String(),
 		"--authorization-mode=Node,RBAC", "--anonymous-auth=true")
-	if err := firstAnswer(ctx, "127.0.0.1:6443", dialFrom(ns)); err != nil {
+	if err := firstAnswer(ctx, api.address, dialFrom(ns)); err != nil {
 		stop()
 		return errors.Join(err, group.Wait())
 	}
-	b.samples.add("floor", time.Since(began).Seconds())
+	api.answered = time.Since(began)
+	if err := do(ctx, api); err != nil {
+		stop()
+		return errors.Join(err, group.Wait())
+	}
 	return nil
 }
 

@@ -8,7 +8,7 @@
 // with "bench", and removes all that it makes.
 //
 // Files: table.go (what is printed), one file for each group of measurements (plan.go,
-// fabric.go, up.go, kubeadm.go), and what they are made of (process.go, namespace.go,
+// fabric.go, operator.go, up.go, kubeadm.go), and what they are made of (process.go, namespace.go,
 // traffic.go, floor.go, machines.go).
 package main
 
@@ -43,6 +43,7 @@ type measurement struct {
 var measurements = []measurement{
 	{"plan", (*bench).planAndRender},
 	{"fabric", (*bench).fabric},
+	{"operator", (*bench).operator},
 	{"floor", (*bench).floor},
 	{"up", (*bench).up},
 	{"kubeadm", (*bench).kubeadm},
