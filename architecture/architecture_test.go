@@ -48,6 +48,9 @@ var rules = []rule{
 	{"operate/...", []string{"ours"}, []string{"operate/...", "render/manifests/...", "snapshot"},
 		"the operator is small and runs inside the cluster: what it reads there is all that it knows; " +
 			"it takes the snapshots that others check"},
+	{"health", []string{"ours"}, []string{"render/manifests/..."},
+		"it judges what others have read, for the command line and the Console alike"},
+	{"health", effects, nil, "it reads nothing itself"},
 	{"snapshot", []string{"ours"}, nil,
 		"a file of etcd's can be looked at on any host, by whoever took or got it"},
 	{"backup", []string{"ours"}, []string{"snapshot"},

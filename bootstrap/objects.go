@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -108,21 +107,4 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 		}
 		return reason, nil
 	})
-}
-
-// nodeReady is "" where the node is ready, and otherwise what keeps it. A report from
-// before its machine was started is no news of it.
-func nodeReady(n *corev1.Node, started time.Time) string {
-	for _, cond := range n.Status.Conditions {
-		if cond.Type == corev1.NodeReady {
-			switch {
-			case cond.LastHeartbeatTime.Time.Before(started.Truncate(time.Second)):
-				return "its kubelet has not reported since the machine was started"
-			case cond.Status == corev1.ConditionTrue:
-				return ""
-			}
-			return cond.Message
-		}
-	}
-	return "its kubelet has not reported yet"
 }

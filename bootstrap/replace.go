@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"craton.dev/craton/contract"
+	"craton.dev/craton/health"
 	"craton.dev/craton/machines"
 	"craton.dev/craton/plan"
 )
@@ -140,7 +141,7 @@ func (r *replacement) alive() (bool, string) {
 	case !r.state.Running:
 		return false, "it is off"
 	}
-	if why := nodeReady(r.node, r.state.Since); why != "" {
+	if why := health.Node(r.node, r.state.Since); why != "" {
 		return false, "its node is not ready: " + why
 	}
 	return true, ""

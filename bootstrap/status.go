@@ -1,17 +1,14 @@
 package bootstrap
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"craton.dev/craton/health"
 	"craton.dev/craton/machines"
 	"craton.dev/craton/render/manifests"
 	"craton.dev/craton/render/manifests/inventory"
@@ -38,12 +35,7 @@ type MachineStatus struct {
 }
 
 // Component is how one program of the platform is, over all machines.
-type Component struct {
-	Name    string `json:"name"`
-	Want    int    `json:"want"`
-	Ready   int    `json:"ready"`
-	Problem string `json:"problem,omitempty"`
-}
+type Component = health.Component
 
 // Status looks at the machines and asks the API. It never fails for what is wrong with
 // the cluster: that is in its answer.
@@ -82,7 +74,7 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 		case node == nil:
 			ms.Running, ms.Problem = true, "its kubelet has not joined the cluster"
 		default:
-			ms.Running, ms.Problem = true, nodeReady(node, machine.Since)
+			ms.Running, ms.Problem = true, health.Node(node, machine.Since)
 		}
 		ms.Ready = ms.Problem == ""
 		s.Ready = s.Ready && ms.Ready
@@ -117,17 +109,7 @@ func (c *Cluster) showMembers(ctx context.Context, client kubernetes.Interface, 
 	if i < 0 || err != nil || s.Components[i].Problem != "" {
 		return // it has not said anything yet, or its pods say more
 	}
-	problem := cmp.Or(strings.Join(status.Alarms, "; "), status.Refusal, status.Problem)
-	for _, m := range status.Members {
-		switch {
-		case problem != "":
-		case !m.Healthy:
-			problem = fmt.Sprintf("member %s is not healthy: %s", cmp.Or(m.Name, m.PeerURL), m.Problem)
-		case m.Learner:
-			problem = fmt.Sprintf("member %s still learns what the others know", cmp.Or(m.Name, m.PeerURL))
-		}
-	}
-	s.Components[i].Problem = problem
+	s.Components[i].Problem = health.Etcd(status)
 }
 
 // etcdStatus is what the operator has last written about etcd.
@@ -139,96 +121,21 @@ func etcdStatus(ctx context.Context, client kubernetes.Interface) (*inventory.Et
 	return inventory.ParseEtcd([]byte(held.Data[manifests.EtcdStatusKey]))
 }
 
-// components are the platform's programs: the static pods by their label, and its
-// DaemonSets and Deployments. A stand-in is a problem of its component: the hand-over to
-// the real pod is under way, or something keeps that one from its work.
+// components asks for the platform's own objects, and says how its programs are.
 func components(ctx context.Context, client kubernetes.Interface, machines map[string]bool) ([]Component, error) {
-	var out []Component
 	pods, err := client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: platform})
 	if err != nil {
 		return nil, err
-	}
-	index, standIns := map[string]int{}, map[string][]string{}
-	for _, pod := range pods.Items {
-		if _, static := pod.Annotations[corev1.MirrorPodAnnotationKey]; !static {
-			continue // counted below, with its DaemonSet or Deployment
-		}
-		if !machines[pod.Spec.NodeName] {
-			continue // its machine is gone, and it soon will be
-		}
-		name := pod.Labels[manifests.ComponentLabel]
-		if pod.Labels[manifests.StandInLabel] == "true" {
-			standIns[name] = append(standIns[name], pod.Spec.NodeName)
-			continue
-		}
-		i, ok := index[name]
-		if !ok {
-			i = len(out)
-			index[name] = i
-			out = append(out, Component{Name: name})
-		}
-		out[i].Want++
-		if podReady(&pod) {
-			out[i].Ready++
-		} else {
-			out[i].Problem = fmt.Sprintf("pod %s is not ready: %s", pod.Name, podProblem(&pod))
-		}
 	}
 	sets, err := client.AppsV1().DaemonSets("").List(ctx, metav1.ListOptions{LabelSelector: platform})
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range sets.Items {
-		comp := Component{Name: d.Name, Want: int(d.Status.DesiredNumberScheduled), Ready: int(d.Status.NumberReady)}
-		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want || comp.Want == 0 {
-			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
-		}
-		out = append(out, comp)
-	}
 	deployments, err := client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{LabelSelector: platform})
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range deployments.Items {
-		comp := Component{Name: d.Name, Want: int(*d.Spec.Replicas), Ready: int(d.Status.ReadyReplicas)}
-		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want {
-			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
-		}
-		out = append(out, comp)
-	}
-	for i := range out {
-		if on := standIns[out[i].Name]; len(on) > 0 && out[i].Problem == "" {
-			slices.Sort(on)
-			out[i].Problem = fmt.Sprintf("a stand-in still runs on %s", strings.Join(on, ", "))
-		}
-		delete(standIns, out[i].Name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(standIns)) {
-		out = append(out, Component{Name: name, Problem: fmt.Sprintf("only stand-ins run, on %s", strings.Join(standIns[name], ", "))})
-	}
-	return out, nil
-}
-
-func podReady(p *corev1.Pod) bool {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
-
-// podProblem is what the kubelet says of the first container that does not run.
-func podProblem(p *corev1.Pod) string {
-	for _, c := range p.Status.ContainerStatuses {
-		if w := c.State.Waiting; w != nil {
-			return strings.TrimSpace(w.Reason + " " + w.Message)
-		}
-		if t := c.State.Terminated; t != nil {
-			return fmt.Sprintf("it ended with code %d", t.ExitCode)
-		}
-	}
-	return strings.ToLower(string(p.Status.Phase))
+	return health.Components(health.Objects{Pods: pods.Items, DaemonSets: sets.Items, Deployments: deployments.Items}, machines), nil
 }
 
 // notReady is the first reason why the cluster is not ready, as a sentence; "" where it is.

@@ -1,0 +1,110 @@
+package health
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"craton.dev/craton/render/manifests"
+)
+
+// Component is how one program of the platform is, over all machines. Problem is a
+// sentence, "" where nothing is wrong.
+type Component struct {
+	Name    string `json:"name"`
+	Want    int    `json:"want"`
+	Ready   int    `json:"ready"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// Objects are the platform's own of a cluster: those with its label.
+type Objects struct {
+	Pods        []corev1.Pod
+	DaemonSets  []appsv1.DaemonSet
+	Deployments []appsv1.Deployment
+}
+
+// Components are the platform's programs: the static pods by their label, and its
+// DaemonSets and Deployments. A stand-in is a problem of its component: the hand-over to
+// the real pod is under way, or something keeps that one from its work. Pods on other
+// machines than these are of machines that are gone.
+func Components(o Objects, machines map[string]bool) []Component {
+	var out []Component
+	index, standIns := map[string]int{}, map[string][]string{}
+	for _, pod := range o.Pods {
+		if _, static := pod.Annotations[corev1.MirrorPodAnnotationKey]; !static {
+			continue // counted below, with its DaemonSet or Deployment
+		}
+		if !machines[pod.Spec.NodeName] {
+			continue // its machine is gone, and it soon will be
+		}
+		name := pod.Labels[manifests.ComponentLabel]
+		if pod.Labels[manifests.StandInLabel] == "true" {
+			standIns[name] = append(standIns[name], pod.Spec.NodeName)
+			continue
+		}
+		i, ok := index[name]
+		if !ok {
+			i = len(out)
+			index[name] = i
+			out = append(out, Component{Name: name})
+		}
+		out[i].Want++
+		if podReady(&pod) {
+			out[i].Ready++
+		} else {
+			out[i].Problem = fmt.Sprintf("pod %s is not ready: %s", pod.Name, podProblem(&pod))
+		}
+	}
+	for _, d := range o.DaemonSets {
+		comp := Component{Name: d.Name, Want: int(d.Status.DesiredNumberScheduled), Ready: int(d.Status.NumberReady)}
+		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want || comp.Want == 0 {
+			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
+		}
+		out = append(out, comp)
+	}
+	for _, d := range o.Deployments {
+		comp := Component{Name: d.Name, Want: int(*d.Spec.Replicas), Ready: int(d.Status.ReadyReplicas)}
+		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want {
+			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
+		}
+		out = append(out, comp)
+	}
+	for i := range out {
+		if on := standIns[out[i].Name]; len(on) > 0 && out[i].Problem == "" {
+			slices.Sort(on)
+			out[i].Problem = fmt.Sprintf("a stand-in still runs on %s", strings.Join(on, ", "))
+		}
+		delete(standIns, out[i].Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(standIns)) {
+		out = append(out, Component{Name: name, Problem: fmt.Sprintf("only stand-ins run, on %s", strings.Join(standIns[name], ", "))})
+	}
+	return out
+}
+
+func podReady(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// podProblem is what the kubelet says of the first container that does not run.
+func podProblem(p *corev1.Pod) string {
+	for _, c := range p.Status.ContainerStatuses {
+		if w := c.State.Waiting; w != nil {
+			return strings.TrimSpace(w.Reason + " " + w.Message)
+		}
+		if t := c.State.Terminated; t != nil {
+			return fmt.Sprintf("it ended with code %d", t.ExitCode)
+		}
+	}
+	return strings.ToLower(string(p.Status.Phase))
+}
