@@ -20,7 +20,7 @@ FILE ?= cluster.yaml
 PACKAGES = $$(go list ./... | grep -v '^craton.dev/craton/test')
 
 # Packages without effects on the host: these run with the race detector.
-PURE = ./contract/... ./cluster/... ./plan/... ./pki/... ./render/... ./operate/... ./doctor/... ./command/... ./cli/...
+PURE = ./contract/... ./cluster/... ./plan/... ./pki/... ./render/... ./operate/... ./doctor/... ./command/... ./cli/... ./health/... ./console/...
 
 # Tests that take ten minutes and more, or whose bounds in seconds a busy host does not keep.
 LONG := ^(TestRecoverMasters|TestReplace.*|TestInfra|TestExternalEtcd)$$
@@ -63,6 +63,8 @@ fuzz: ## a minute of fuzzing, shared by all fuzz tests
 cluster-test: build ## a real cluster: up, use, change, kill, down
 	$(SUDO) bin/craton payload build
 	CRATON_ETCD=$$($(SUDO) bin/craton payload path etcd) go test ./operate/etcd -count=1 -timeout 5m
+	CRATON_ETCD=$$($(SUDO) bin/craton payload path etcd) CRATON_APISERVER=$$($(SUDO) bin/craton payload path kube-apiserver) \
+		go test ./console/... -count=1 -timeout 10m
 	$(SUDO) go test ./test/... -count=1 -timeout 40m -v -skip "$(LONG)"
 
 test-long: build ## what takes too long for make test: masters replaced, quorum lost for good, no load balancer, external etcd

@@ -49,7 +49,13 @@ type drawing struct {
 // WriteSVG draws the plan: a box for each role and each peer, and a labelled arrow for each
 // rule, from who connects to whom. The file needs nothing outside itself; what a rule is
 // for is text beside its arrow and, in full, its tooltip.
-func WriteSVG(w io.Writer, p *Plan) error {
+func WriteSVG(w io.Writer, p *Plan) error { return draw(w, p, false) }
+
+// WritePicture is WriteSVG for a page that has styles of its own for the drawing's classes:
+// it has neither colours nor a title.
+func WritePicture(w io.Writer, p *Plan) error { return draw(w, p, true) }
+
+func draw(w io.Writer, p *Plan, bare bool) error {
 	d := &drawing{plan: p, x: map[contract.Peer]float64{}}
 	used := d.used()
 	for i, lane := range used {
@@ -71,7 +77,7 @@ func WriteSVG(w io.Writer, p *Plan) error {
 	}
 	width, height := d.right+float64(longest)*letter+margin, y+56
 
-	d.open(width, height)
+	d.open(width, height, bare)
 	for _, lane := range used {
 		fmt.Fprintf(&d.b, `<line class="lane" x1="%[1]g" y1="%[2]d" x2="%[1]g" y2="%[3]g"/>`+"\n", d.x[lane], margin+56+boxHeight, y+8)
 	}
@@ -97,14 +103,22 @@ func (d *drawing) used() []contract.Peer {
 	return out
 }
 
-func (d *drawing) open(width, height float64) {
+func (d *drawing) open(width, height float64, bare bool) {
 	title := fmt.Sprintf("Network rules of cluster %s", d.plan.Cluster)
 	desc := fmt.Sprintf("Profile %s, %d machines, %d rules. A box for each role and peer; below, an arrow for each rule from who connects to whom, labelled with protocol and ports.",
 		d.plan.Profile, len(d.plan.Machines), len(d.plan.Rules))
-	fmt.Fprintf(&d.b, `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]g" height="%[2]g" viewBox="0 0 %[1]g %[2]g" role="img" aria-labelledby="title desc">
+	top := 0.0
+	if bare {
+		top = margin + 40 // the title's room
+	}
+	fmt.Fprintf(&d.b, `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]g" height="%[2]g" viewBox="0 %[5]g %[1]g %[2]g" role="img" aria-labelledby="title desc">
 <title id="title">%[3]s</title>
 <desc id="desc">%[4]s</desc>
-<style>
+`, width, height-top, escape(title), escape(desc), top)
+	if bare {
+		return
+	}
+	fmt.Fprintf(&d.b, `<style>
 text { font: 12px system-ui, "Helvetica Neue", Arial, sans-serif; fill: #1b1f24 }
 .title { font-size: 18px; font-weight: 600 }
 .name, .head { font-weight: 600 }
@@ -121,9 +135,9 @@ text { font: 12px system-ui, "Helvetica Neue", Arial, sans-serif; fill: #1b1f24 
 .MAY .arrow { stroke: #9a6700; stroke-dasharray: 5 3 } .MAY .tip { fill: #9a6700 }
 </style>
 <rect width="100%%" height="100%%" fill="#fff"/>
-<text class="title" x="%[5]d" y="%[6]d">%[3]s</text>
-<text x="%[5]d" y="%[7]d">Profile %[8]s. All that has no arrow is dropped.</text>
-`, width, height, escape(title), escape(desc), margin, margin+14, margin+36, escape(d.plan.Profile))
+<text class="title" x="%[1]d" y="%[2]d">%[3]s</text>
+<text x="%[1]d" y="%[4]d">Profile %[5]s. All that has no arrow is dropped.</text>
+`, margin, margin+14, escape(title), margin+36, escape(d.plan.Profile))
 }
 
 // box draws the box at the head of a lane.
@@ -139,7 +153,7 @@ func (d *drawing) box(lane contract.Peer) {
 	if machines > 0 {
 		class = "role"
 		for role, peer := range laneOf {
-			if peer == lane {
+			if peer == lane && d.plan.Machines[0].Address.IsValid() {
 				prefixes = addresses(d.plan.Machines, role)
 			}
 		}

@@ -30,6 +30,15 @@ const (
 	// EtcdConfigMap, in System, holds what the operator sees of etcd under EtcdStatusKey.
 	EtcdConfigMap = "etcd"
 	EtcdStatusKey = "status.json"
+	// These, in System, are for people to look at: package inventory has their forms.
+	ContractConfigMap     = "contract"
+	ContractKey           = "contract.json"
+	CountersConfigMap     = "counters"
+	CountersKey           = "counters.json"
+	OperationsConfigMap   = "operations"
+	OperationsKey         = "operations.json"
+	CertificatesConfigMap = "certificates"
+	CertificatesKey       = "certificates.json"
 
 	// FieldManager is the manager of server-side apply for all that Objects returns.
 	FieldManager = "craton"

@@ -1,0 +1,108 @@
+package console
+
+import (
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"craton.dev/craton/console/kube"
+)
+
+// table is a list as the page shows it.
+type table struct {
+	Kind    kube.Kind
+	Columns []string
+	Rows    []tableRow
+	// WithNamespace tells whether the rows are of several namespaces.
+	WithNamespace bool
+}
+
+type tableRow struct {
+	Namespace, Name, Path string
+	Cells                 []tableCell
+}
+
+type tableCell struct {
+	Column, Text string
+	State        *mark
+	// Path is where the cell leads to, "" where it does not.
+	Path string
+}
+
+// listing makes of the API's table one with links and marks.
+func listing(k kube.Kind, p *kube.Page, withNamespace bool) table {
+	t := table{Kind: k, Columns: p.Columns, WithNamespace: withNamespace}
+	for _, r := range p.Rows {
+		row := tableRow{Namespace: r.Namespace, Name: r.Name}
+		if k.Name != kube.Events.Name && r.Namespace != "" && r.Name != "" {
+			row.Path = objectPath(k, r.Namespace, r.Name)
+		}
+		for i, text := range r.Cells {
+			cell := tableCell{Column: p.Columns[i], Text: text, State: stateOf(k, p.Columns[i], text)}
+			switch {
+			case cell.Column == "Name":
+				cell.Path = row.Path
+			case cell.Column == "Node" && text != "" && text != "<none>":
+				cell.Path = "/machines/" + text
+			}
+			row.Cells = append(row.Cells, cell)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+func objectPath(k kube.Kind, namespace, name string) string {
+	return "/workloads/" + k.Name + "/" + namespace + "/" + name
+}
+
+// workloads lists the objects of a kind, in a namespace or in all of them.
+func (c *Console) workloads(a *asked) error {
+	q := a.URL.Query()
+	k := kube.Pods
+	if name := q.Get("kind"); name != "" {
+		var ok bool
+		if k, ok = kube.Workload(name); !ok {
+			return notHere
+		}
+	}
+	namespace, wanted := q.Get("ns"), q.Get("q")
+	var tabs []link
+	for _, other := range kube.Workloads() {
+		tabs = append(tabs, link{other.Title, "/workloads?" + values("kind", other.Name, "ns", namespace), other.Name == k.Name})
+	}
+	d := map[string]any{"Kind": k, "Kinds": tabs, "Namespace": namespace, "Query": wanted}
+	f := frame{Title: "Workloads", Data: d}
+	namespaces, err := a.person.Table(a.Context(), kube.Namespaces, kube.Ask{Take: 5000})
+	if err != nil && !apierrors.IsForbidden(err) {
+		return err
+	}
+	if err == nil {
+		var names []string
+		for _, r := range namespaces.Rows {
+			names = append(names, r.Name)
+		}
+		if namespace != "" && !slices.Contains(names, namespace) {
+			names = append(names, namespace)
+		}
+		d["Namespaces"] = names
+	}
+	page, err := a.person.Table(a.Context(), k, kube.Ask{
+		Namespace: namespace, Contains: wanted, Skip: (pageOf(a.Request) - 1) * perPage, Take: perPage,
+	})
+	if apierrors.IsForbidden(err) {
+		// The page stays, so that another namespace can be chosen.
+		d["Refused"] = refused(err, a.session.Name)
+		return c.render(a, 403, "workloads", f)
+	}
+	if err != nil {
+		return err
+	}
+	d["Table"], d["At"] = listing(k, page, namespace == ""), pages(a.Request, len(page.Rows), page.Total)
+	of := k.Name
+	if namespace != "" {
+		of += "/" + namespace
+	}
+	f.Live = liveOf(of)
+	return c.show(a, "workloads", f)
+}
