@@ -46,7 +46,7 @@ func (c *Cluster) Replace(ctx context.Context, name string, drain time.Duration)
 	if !c.founded() {
 		return misuse("cluster %s has never been ready: `craton up` goes on with it", c.Name)
 	}
-	for _, s := range []struct {
+	todo := []struct {
 		name string
 		do   func(context.Context) error
 	}{
@@ -62,12 +62,23 @@ func (c *Cluster) Replace(ctx context.Context, name string, drain time.Duration)
 		{"start", r.start},
 		{"ready", c.awaitReady},
 		{"members", r.awaitVote},
-	} {
+	}
+	var names []string
+	for _, s := range todo {
+		names = append(names, s.name)
+	}
+	j := c.journal("replace "+name, names)
+	for i, s := range todo {
+		j.step(i)
 		if err := s.do(ctx); err != nil {
 			r.putBack()
-			return r.trouble(ctx, s.name, err)
+			err = r.trouble(ctx, s.name, err)
+			j.end(err)
+			return err
 		}
 	}
+	j.step(len(todo))
+	j.end(nil)
 	return nil
 }
 

@@ -85,11 +85,17 @@ func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, erro
 	if err := c.preflight(ctx); err != nil {
 		return nil, err
 	}
-	for _, s := range steps() {
+	j := c.journal("up", Steps())
+	for i, s := range steps() {
+		j.step(i)
 		if err := s.run(c, ctx); err != nil {
-			return nil, c.trouble(ctx, s.name, err)
+			err = c.trouble(ctx, s.name, err)
+			j.end(err)
+			return nil, err
 		}
 	}
+	j.step(len(steps()))
+	j.end(nil)
 	return c, nil
 }
 

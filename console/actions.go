@@ -28,7 +28,7 @@ func (c *Console) cordon(a *asked) error {
 func (c *Console) restart(a *asked) error {
 	k, ok := kube.Workload(a.PathValue("kind"))
 	if !ok || !k.Restarts {
-		return notHere
+		return errNowhere
 	}
 	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
 		"annotations": map[string]string{"kubectl.kubernetes.io/restartedAt": time.Now().UTC().Format(time.RFC3339)},

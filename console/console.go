@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -35,6 +36,8 @@ type Options struct {
 type Console struct {
 	opt   Options
 	views views
+	// looking is how many pages are kept up to date just now.
+	looking atomic.Int64
 }
 
 // New makes one. It fails where its own templates are wrong, which a test shows.
@@ -75,7 +78,7 @@ func (c *Console) Handler() http.Handler {
 	page("POST /sign-out", c.form(c.signOut))
 	page("POST /machines/{name}/cordon", c.form(c.cordon))
 	page("POST /workloads/{kind}/{namespace}/{name}/restart", c.form(c.restart))
-	page("GET /", func(a *asked) error { return notHere })
+	page("GET /", func(a *asked) error { return errNowhere })
 
 	// Browsers say from where a request comes: a form on another site does not get through.
 	return secure(http.NewCrossOriginProtection().Handler(mux))
@@ -184,7 +187,7 @@ func (c *Console) form(serve func(*asked) error) func(*asked) error {
 	return func(a *asked) error {
 		a.Body = http.MaxBytesReader(a.w, a.Body, 64<<10)
 		if !a.session.IsForm(a.PostFormValue("form")) {
-			return notAForm
+			return errForm
 		}
 		return serve(a)
 	}

@@ -147,7 +147,7 @@ func (c *Console) clause(a *asked) error {
 		return err
 	}
 	if held == nil {
-		return notHere
+		return errNowhere
 	}
 	for _, e := range held.Clauses {
 		if e.Clause.ID != a.PathValue("id") {
@@ -163,7 +163,7 @@ func (c *Console) clause(a *asked) error {
 			Data:   map[string]any{"Row": rowOf(e, counters), "Line": e.Clause.Line},
 		})
 	}
-	return notHere
+	return errNowhere
 }
 
 // ruleRow is a rule as a machine's page shows it.

@@ -78,6 +78,7 @@ func TestFigures(t *testing.T) {
 		})
 	}
 	work.Wait()
+	stop()
 	t.Logf("after that: %s", memory(t, pid))
 	var every []time.Duration
 	for _, path := range pages {
@@ -105,6 +106,31 @@ func TestFigures(t *testing.T) {
 	}
 	t.Logf("%-32s %s", "the API, 50 of a namespace", spread(api))
 	t.Logf("%-32s %s", "that as a page", spread(page))
+
+	// Beside the clock, how much processor a page takes: of that, other work on the host takes nothing away.
+	server := find(t, os.Getenv("CRATON_APISERVER"))
+	for _, path := range pages {
+		ours, theirs := cpu(t, pid), cpu(t, server)
+		const n = 20
+		for range n {
+			all[0].page(t, path)
+		}
+		t.Logf("%-32s %.1f ms of processor by the Console, %.1f ms by the API server", path, (cpu(t, pid)-ours)/n, (cpu(t, server)-theirs)/n)
+	}
+}
+
+// cpu is how much processor a process has used, in milliseconds.
+func cpu(t *testing.T, pid int) float64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var user, system float64
+	f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	fmt.Sscan(f[11], &user)
+	fmt.Sscan(f[12], &system)
+	return (user + system) * 10 // the kernel counts in hundredths of a second
 }
 
 func spread(times []time.Duration) string {

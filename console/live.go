@@ -19,10 +19,12 @@ import (
 // is on the page, whatever has changed, and order does not matter.
 
 const (
-	// settle lets changes that come together be told at once; between two tellings is at
-	// least pace.
-	settle = 100 * time.Millisecond
-	pace   = 500 * time.Millisecond
+	// settle lets changes that come together be told at once. Between two tellings is at
+	// least pace, and more where many people look: share is each one's part of it.
+	settle   = 50 * time.Millisecond
+	pace     = 500 * time.Millisecond
+	share    = 40 * time.Millisecond
+	mostPace = 5 * time.Second
 	// beat keeps the way between open, and shows the browser that it is.
 	beat = 15 * time.Second
 	// again is how long a watch that has ended waits before it begins anew.
@@ -61,7 +63,7 @@ func liveOf(lists ...string) string { return "/live?" + values("of", strings.Joi
 func (c *Console) live(a *asked) error {
 	lists := strings.Split(a.URL.Query().Get("of"), ",")
 	if len(lists) > 6 {
-		return notHere
+		return errNowhere
 	}
 	// It ends with the token: the browser comes again, with the next one.
 	ctx, cancel := context.WithDeadline(a.Context(), a.session.Ends)
@@ -70,7 +72,7 @@ func (c *Console) live(a *asked) error {
 	for _, text := range lists {
 		k, namespace, s, ok := watched(text)
 		if !ok {
-			return notHere
+			return errNowhere
 		}
 		go keepWatching(ctx, a.person, k, namespace, s, func() {
 			select {
@@ -83,6 +85,8 @@ func (c *Console) live(a *asked) error {
 	if err != nil {
 		return err
 	}
+	c.looking.Add(1)
+	defer c.looking.Add(-1)
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
 	for {
@@ -97,7 +101,7 @@ func (c *Console) live(a *asked) error {
 			}
 			drain(changed)
 			if err = out.event("changed", ""); err == nil {
-				err = pause(ctx, pace-settle)
+				err = pause(ctx, min(max(pace, time.Duration(c.looking.Load())*share), mostPace)-settle)
 			}
 		}
 		if err != nil {

@@ -134,7 +134,7 @@ func (c *Console) machine(a *asked) error {
 	}
 	planned := plan.Machine(name)
 	if !there && planned == nil {
-		return notHere
+		return errNowhere
 	}
 	d := map[string]any{"Name": name, "There": there, "Planned": planned}
 	role := ""

@@ -53,7 +53,7 @@ type eventRow struct {
 func (c *Console) object(a *asked) error {
 	k, ok := kube.Workload(a.PathValue("kind"))
 	if !ok || k.Name == kube.Events.Name {
-		return notHere
+		return errNowhere
 	}
 	ctx, namespace, name := a.Context(), a.PathValue("namespace"), a.PathValue("name")
 	d := map[string]any{"Kind": k, "Namespace": namespace, "Name": name}

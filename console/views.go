@@ -101,7 +101,7 @@ func (c *Console) render(a *asked, status int, name string, f frame) error {
 	seen := fmt.Sprintf("%x", sum.Sum64())
 	fmt.Fprintf(&part, `<input type="hidden" name="seen" value="%s">`, seen)
 	page := &part
-	if a.Header.Get("HX-Target") == "live" {
+	if a.isPart() {
 		if seen == a.URL.Query().Get("seen") {
 			a.w.WriteHeader(http.StatusNoContent)
 			return nil
@@ -116,6 +116,9 @@ func (c *Console) render(a *asked, status int, name string, f frame) error {
 	writePage(a.w, a.Request, status, page.Bytes())
 	return nil
 }
+
+// isPart tells whether only the part of a page that changes is asked for.
+func (a *asked) isPart() bool { return a.Header.Get("HX-Target") == "live" }
 
 // tell is a page that is a sentence.
 func (c *Console) tell(a *asked, t told) {

@@ -20,16 +20,16 @@ type told struct {
 }
 
 var (
-	notHere  = errors.New("there is no such page")
-	notAForm = errors.New("the form is not one of this session")
+	errNowhere = errors.New("there is no such page")
+	errForm    = errors.New("the form is not one of this session")
 )
 
 // trouble says in a sentence why somebody does not see what they asked for.
 func trouble(err error, person string) told {
 	switch {
-	case errors.Is(err, notHere) || apierrors.IsNotFound(err):
+	case errors.Is(err, errNowhere) || apierrors.IsNotFound(err):
 		return told{http.StatusNotFound, "Nothing is here", "There is no such page or object; it may have been deleted a moment ago.", "/"}
-	case errors.Is(err, notAForm):
+	case errors.Is(err, errForm):
 		return told{http.StatusForbidden, "That was not done", "The form was not one of this sign-in, or is too old. Go back, load the page again, and try once more.", "/"}
 	case apierrors.IsForbidden(err):
 		return told{http.StatusForbidden, "You may not see this", refused(err, person), "/"}

@@ -63,7 +63,7 @@ func (c *Console) workloads(a *asked) error {
 	if name := q.Get("kind"); name != "" {
 		var ok bool
 		if k, ok = kube.Workload(name); !ok {
-			return notHere
+			return errNowhere
 		}
 	}
 	namespace, wanted := q.Get("ns"), q.Get("q")
@@ -73,11 +73,11 @@ func (c *Console) workloads(a *asked) error {
 	}
 	d := map[string]any{"Kind": k, "Kinds": tabs, "Namespace": namespace, "Query": wanted}
 	f := frame{Title: "Workloads", Data: d}
-	namespaces, err := a.person.Table(a.Context(), kube.Namespaces, kube.Ask{Take: 5000})
+	namespaces, err := a.namespaces()
 	if err != nil && !apierrors.IsForbidden(err) {
 		return err
 	}
-	if err == nil {
+	if namespaces != nil {
 		var names []string
 		for _, r := range namespaces.Rows {
 			names = append(names, r.Name)
@@ -105,4 +105,13 @@ func (c *Console) workloads(a *asked) error {
 	}
 	f.Live = liveOf(of)
 	return c.show(a, "workloads", f)
+}
+
+// namespaces are those to choose from; nil where only the page's changing part is asked for,
+// which does not have them.
+func (a *asked) namespaces() (*kube.Page, error) {
+	if a.isPart() {
+		return nil, nil
+	}
+	return a.person.Table(a.Context(), kube.Namespaces, kube.Ask{Take: 5000})
 }

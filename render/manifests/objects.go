@@ -29,6 +29,7 @@ func Objects(p *plan.Plan, s *pki.Secrets, images Images, tokensExpire time.Time
 		func() ([]runtime.Object, error) { return access(), nil },
 		func() ([]runtime.Object, error) { return tokens(p, s, tokensExpire) },
 		func() ([]runtime.Object, error) { return operatorPlan(p, s) },
+		func() ([]runtime.Object, error) { return forPeople(p, s) },
 		func() ([]runtime.Object, error) { return partsObjects(part.Input{Plan: p, Secrets: s, Images: images}) },
 		func() ([]runtime.Object, error) { return controlPlane(p, images) },
 	} {
