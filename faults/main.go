@@ -9,7 +9,8 @@
 //
 // Files: scenario.go (what a scenario is), scenarios.go (all of them, with their bounds),
 // faults.go (what befalls), play.go and moment.go (how one is played), watch.go and
-// canary.go (what is looked at meanwhile), lab.go (the cluster), report.go (the table).
+// canary.go (what is looked at meanwhile), lab.go (the cluster), results.go (what was found
+// so far), report.go (the table).
 // Packages: load (the clients), history (the checker), inject (how things are broken).
 package main
 
@@ -41,6 +42,9 @@ type options struct {
 	cluster string
 	check   string
 	keep    string
+	resume  bool
+	limit   time.Duration
+	page    string
 }
 
 func main() {
@@ -64,6 +68,9 @@ func parse() (o options, err error) {
 	flag.BoolVar(&o.list, "list", false, "print the scenarios' names, and play none")
 	flag.StringVar(&o.craton, "craton", "", "the program under test; where it is not given, it is built from this source")
 	flag.StringVar(&o.cluster, "cluster", "faults", "the name of the cluster that is made")
+	flag.BoolVar(&o.resume, "resume", false, "go on from the results beside the report: what has passed is not played again, what has failed is at the end")
+	flag.DurationVar(&o.limit, "for", 0, "begin no scenario after that time, such as 20m; 0 is no limit")
+	flag.StringVar(&o.page, "page", "", "put the table of the report's results into this page, and play nothing")
 	flag.StringVar(&o.check, "check", "", "check this file, a history of an earlier run, and play nothing")
 	flag.StringVar(&o.keep, "keep", "", "the folder for logs and histories of scenarios that failed; default: beside the report")
 	flag.Parse()
@@ -100,6 +107,13 @@ func run(ctx context.Context) (ok bool, err error) {
 	if o.check != "" {
 		return check(o.check)
 	}
+	if o.page != "" {
+		found, err := loadResults(o.report, true)
+		if err != nil {
+			return false, err
+		}
+		return true, writePage(o.page, found.sorted())
+	}
 	all := chosen(o)
 	if o.list {
 		for _, s := range all {
@@ -109,6 +123,14 @@ func run(ctx context.Context) (ok bool, err error) {
 	}
 	if len(all) == 0 {
 		return false, errors.New("no scenario matches: -list prints their names")
+	}
+	found, err := loadResults(o.report, o.resume)
+	if err != nil {
+		return false, err
+	}
+	if all = found.left(all); len(all) == 0 {
+		say("all that match have passed: %s", o.report)
+		return true, nil
 	}
 	if os.Geteuid() != 0 {
 		return false, errors.New("it makes machines, which needs root: run it with sudo")
@@ -132,23 +154,27 @@ func run(ctx context.Context) (ok bool, err error) {
 	defer func() {
 		err = errors.Join(err, l.down(context.WithoutCancel(ctx)))
 	}()
-	return playAll(ctx, o, l, all)
+	return playAll(ctx, o, l, all, found)
 }
 
-func playAll(ctx context.Context, o options, l *lab, all []scenario) (ok bool, err error) {
+func playAll(ctx context.Context, o options, l *lab, all []scenario, found *results) (ok bool, err error) {
+	started := time.Now()
 	bare, err := l.bare(ctx)
 	if err != nil {
 		return false, err
 	}
 	version, _ := command.Run(ctx, l.craton, "version")
-	head := fmt.Sprintf("%s, %s. Seed %d: `go run ./faults -seed %[3]d -run SCENARIO` plays one again. Bare etcd and API server start in %.1f s here.",
-		time.Now().UTC().Format("2006-01-02 15:04"), strings.Join(strings.Fields(string(version)), " "), o.seed, bare.Seconds())
-	say("seed %d, %d scenarios; report: %s", o.seed, len(all), o.report)
-	var rows []*row
+	say("seed %d, %d scenarios; report: %s; bare etcd and API server start in %.1f s", o.seed, len(all), o.report, bare.Seconds())
 	ok = true
 	for i, s := range all {
-		r := &row{Scenario: s.name(), Seed: o.seed}
-		rows = append(rows, r)
+		if o.limit > 0 && time.Since(started) > o.limit {
+			say("%s are over, %d scenarios are left: -resume goes on", o.limit, len(all)-i)
+			return ok, nil
+		}
+		r := &row{
+			Scenario: s.name(), Seed: o.seed, Played: time.Now().UTC().Format("2006-01-02 15:04"),
+			Version: strings.Join(strings.Fields(string(version)), " "), Bare: bare.Seconds(),
+		}
 		if s.not != "" {
 			r.Verdict, r.Reasons = unplayed, []string{s.not}
 		} else {
@@ -164,7 +190,8 @@ func playAll(ctx context.Context, o options, l *lab, all []scenario) (ok bool, e
 		if ctx.Err() != nil {
 			return false, errors.New("stopped; the report has what was played till then")
 		}
-		if err := writeReport(o.report, head, rows); err != nil {
+		found.rows[s.name()] = r
+		if err := found.write(); err != nil {
 			return false, err
 		}
 	}

@@ -167,10 +167,6 @@ func (p *play) try(ctx context.Context, bare time.Duration) error {
 		problem = errors.Join(problem, s.fault.tidy(ctx, p))
 	}
 	problem = errors.Join(problem, canaries.clean(ctx))
-	if problem != nil {
-		p.lab.keep(p) // while it is as it failed
-	}
-
 	stopCtx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	result, err := l.Stop(stopCtx)
@@ -180,6 +176,9 @@ func (p *play) try(ctx context.Context, bare time.Duration) error {
 		loadFrom = p.began // what it has waited before is not the fault's
 	}
 	p.judge(result, bare, loadFrom, from, ended)
+	if problem != nil || p.row.Verdict != passed {
+		p.lab.keep(p) // while it is as it failed
+	}
 	return problem
 }
 

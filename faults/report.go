@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -21,6 +21,11 @@ const (
 type row struct {
 	Scenario string `json:"scenario"`
 	Seed     uint64 `json:"seed"`
+	// Played is when, in UTC, Version what was played, and Bare how long bare etcd and API
+	// server took to start just before.
+	Played  string  `json:"played,omitempty"`
+	Version string  `json:"version,omitempty"`
+	Bare    float64 `json:"bare,omitempty"`
 	// Gap, Works and Ready are as in bounds. Settled is when no stand-in was left as well.
 	Gap          float64 `json:"gap"`
 	GapBound     float64 `json:"gapBound"`
@@ -71,29 +76,9 @@ func (r *row) noteAt(p *play, at time.Time, format string, args ...any) {
 }
 
 // report is the whole as Markdown. It is the same for the same rows.
-func report(head string, rows []*row) string {
+func report(rows []*row) string {
 	var b strings.Builder
-	b.WriteString("# What the cluster does under faults\n\n" + head + "\n\n")
-	count := map[string]int{}
-	for _, r := range rows {
-		count[r.Verdict]++
-	}
-	fmt.Fprintf(&b, "%d scenarios: %d passed, %d failed, %d not played.\n\n", len(rows), count[passed], count[failed], count[unplayed])
-	b.WriteString("| scenario | without API, s | a Deployment waits, s | ready again, s | without stand-ins, s | writes tried | acknowledged | unclear | lost | reads | verdict |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, r := range rows {
-		if r.Verdict == unplayed {
-			fmt.Fprintf(&b, "| %s | | | | | | | | | | %s: %s |\n", r.Scenario, unplayed, cell(strings.Join(r.Reasons, "; ")))
-			continue
-		}
-		verdict := r.Verdict
-		if verdict != passed {
-			verdict = "**" + verdict + "**: " + cell(strings.Join(r.Reasons, "; "))
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %d | %d | %d | %d | %d | %s |\n", r.Scenario,
-			figure(r.Gap, r.GapBound), figure(r.Works, r.WorksBound), figure(r.Ready, r.ReadyBound), figure(r.Settled, r.SettledBound),
-			r.Tried, r.Acked, r.Unclear, r.Lost, r.Reads, verdict)
-	}
+	b.WriteString("# What the cluster does under faults\n\n" + table(rows))
 	for _, r := range rows {
 		if r.Verdict != failed {
 			continue
@@ -123,14 +108,58 @@ func cell(s string) string {
 	return fmt.Sprintf("%.400s", s)
 }
 
-// writeReport replaces the report by that of the rows so far.
-func writeReport(path, head string, rows []*row) error {
-	if err := os.WriteFile(path, []byte(report(head, rows)), 0o644); err != nil {
-		return err
+// table says when the rows were played, with what, and what came of it.
+func table(rows []*row) string {
+	var b strings.Builder
+	var when, what, seeds []string
+	count := map[string]int{}
+	for _, r := range rows {
+		count[r.Verdict]++
+		if r.Verdict != unplayed {
+			when, what, seeds = append(when, r.Played), append(what, r.Version), append(seeds, fmt.Sprint(r.Seed))
+		}
 	}
-	b, err := json.MarshalIndent(rows, "", "  ")
+	for _, s := range []*[]string{&when, &what, &seeds} {
+		slices.Sort(*s)
+		*s = slices.Compact(*s)
+	}
+	if len(when) > 0 {
+		fmt.Fprintf(&b, "Played from %s to %s (UTC) with %s, seed %s.\n\n", when[0], when[len(when)-1], strings.Join(what, "; "), strings.Join(seeds, ", "))
+	}
+	fmt.Fprintf(&b, "%d scenarios: %d passed, %d failed, %d cannot be played here, %d not played yet.\n\n",
+		len(scenarios()), count[passed], count[failed], count[unplayed], max(0, len(scenarios())-len(rows)))
+	b.WriteString("| scenario | without API, s | a Deployment waits, s | ready again, s | without stand-ins, s | writes tried | acknowledged | unclear | lost | reads | verdict |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, r := range rows {
+		if r.Verdict == unplayed {
+			fmt.Fprintf(&b, "| %s | | | | | | | | | | %s: %s |\n", r.Scenario, unplayed, cell(strings.Join(r.Reasons, "; ")))
+			continue
+		}
+		verdict := r.Verdict
+		if verdict != passed {
+			verdict = "**" + verdict + "**: " + cell(strings.Join(r.Reasons, "; "))
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %d | %d | %d | %d | %d | %s |\n", r.Scenario,
+			figure(r.Gap, r.GapBound), figure(r.Works, r.WorksBound), figure(r.Ready, r.ReadyBound), figure(r.Settled, r.SettledBound),
+			r.Tried, r.Acked, r.Unclear, r.Lost, r.Reads, verdict)
+	}
+	return b.String()
+}
+
+// The table stands in a page between these lines, one of its own each.
+const tableBegins, tableEnds = "<!-- what follows is written by: go run ./faults -page -->", "<!-- till here -->"
+
+// writePage puts the table in its place in a page.
+func writePage(path string, rows []*row) error {
+	page, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(strings.TrimSuffix(path, ".md")+".json", b, 0o644)
+	before, rest, begins := bytes.Cut(page, []byte(tableBegins+"\n"))
+	_, after, ends := bytes.Cut(rest, []byte(tableEnds+"\n"))
+	if !begins || !ends {
+		return fmt.Errorf("%s: expected a line %q, and after it a line %q: the table is put between them", path, tableBegins, tableEnds)
+	}
+	text := string(before) + tableBegins + "\n\n" + table(rows) + "\n" + tableEnds + "\n" + string(after)
+	return os.WriteFile(path, []byte(text), 0o644)
 }

@@ -16,7 +16,8 @@ const (
 	gapNone      = time.Second      // the API has no part in it
 	gapElection  = 5 * time.Second
 	worksAgain   = 30 * time.Second // a deadlock of self-hosting ends by itself
-	worksHung    = 3 * time.Minute  // a program that hangs is found by its probes only
+	gapHung      = 30 * time.Second // a program that hangs is found by its probes, and started again
+	worksHung    = time.Minute      // and who needs it finds it again
 	readyAgain   = 3 * time.Minute
 	readyNodeOut = 8 * time.Minute // a kubelet leaves disk pressure five minutes later
 )
@@ -86,15 +87,13 @@ func addProcesses(s shape, add adder) {
 		serves := program == "kube-apiserver" || program == "etcd"
 		all, oneOf, hung := bounds{gap: gapNone}, bounds{gap: gapNone}, bounds{gap: gapNone, works: worksAgain}
 		if serves {
-			all.gap, oneOf.gap, hung = gapOnlyAPI, gapOneAPI, bounds{gap: worksHung, works: worksHung, ready: 2 * worksHung}
+			all.gap, oneOf.gap, hung = gapOnlyAPI, gapOneAPI, bounds{gap: gapHung, works: worksHung}
 		}
 		if s.masters > 1 {
 			add(s, steady, oneOf, kill(program, oneMaster)).short = program == "kube-apiserver"
-			oneOf.ready = 2 * worksHung
 			add(s, steady, oneOf, hang(program, oneMaster))
 		}
 		add(s, steady, all, kill(program, allMasters)).short = s == one && serves
-		hung.ready = 2 * worksHung
 		add(s, steady, hung, hang(program, allMasters))
 	}
 	for _, program := range machinePrograms {

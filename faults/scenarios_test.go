@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -97,16 +100,17 @@ func TestSeeds(t *testing.T) {
 // TestReport protects what people read: the counts, the bounds, why a row failed, and a
 // cell that holds what would end it.
 func TestReport(t *testing.T) {
-	good := &row{Scenario: "good", Gap: 0.5, GapBound: 1, Tried: 10, Acked: 9, Unclear: 1, Reads: 20, Verdict: passed}
-	bad := &row{Scenario: "bad", Seed: 7, Gap: 4, GapBound: 3}
+	good := &row{Scenario: "good", Played: "2026-01-02 03:04", Version: "v1", Gap: 0.5, GapBound: 1, Tried: 10, Acked: 9, Unclear: 1, Reads: 20, Verdict: passed}
+	bad := &row{Scenario: "bad", Seed: 7, Played: "2026-01-01 03:04", Version: "v1", Gap: 4, GapBound: 3}
 	bad.within("without API", bad.Gap, bad.GapBound)
 	bad.within("ready again", 1, 2)
 	bad.fail("a | b\nc")
 	bad.Notes = append(bad.Notes, note{1, "not\nready"})
 	not := &row{Scenario: "not", Verdict: unplayed, Reasons: []string{"there is none"}}
-	got := report("Head.", []*row{good, bad, not})
+	got := report([]*row{good, bad, not})
 	for _, want := range []string{
-		"3 scenarios: 1 passed, 1 failed, 1 not played.",
+		"Played from 2026-01-01 03:04 to 2026-01-02 03:04 (UTC) with v1, seed 0, 7.",
+		fmt.Sprintf("%d scenarios: 1 passed, 1 failed, 1 cannot be played here, %d not played yet.", len(scenarios()), len(scenarios())-3),
 		"| good | 0.5 ≤ 1 | 0.0 | 0.0 | 0.0 | 10 | 9 | 1 | 0 | 20 | passed |",
 		"| bad | 4.0 ≤ 3 |", "**failed**: without API for 4.0 s, at most 3.0; a \\| b c |",
 		"| not played: there is none |", "## bad\n\nSeed 7.", "- +1.0 s: not / ready",
@@ -117,5 +121,66 @@ func TestReport(t *testing.T) {
 	}
 	if strings.Contains(got, "## good") {
 		t.Error("a row that passed has a section of its own")
+	}
+}
+
+// TestResume protects hours of work: a run that goes on keeps what was found, plays what was
+// never played before what has failed, and nothing that has passed; and the table gets into
+// its page, with all else in the page as it was.
+func TestResume(t *testing.T) {
+	all := scenarios()[:4]
+	file := filepath.Join(t.TempDir(), "faults.md")
+	first, err := loadResults(file, true)
+	if err != nil || len(first.left(all)) != 4 {
+		t.Fatalf("%v; of nothing, %d are left", err, len(first.left(all)))
+	}
+	for i, verdict := range []string{failed, passed, unplayed} {
+		first.rows[all[i].name()] = &row{Scenario: all[i].name(), Verdict: verdict, Notes: []note{{1, "x"}}}
+	}
+	first.rows["a scenario that is no more"] = &row{Scenario: "a scenario that is no more", Verdict: passed}
+	if err := first.write(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := loadResults(file, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := second.left(all)
+	if len(left) != 2 || left[0].name() != all[3].name() || left[1].name() != all[0].name() {
+		t.Errorf("left are %v", left)
+	}
+	rows := second.sorted()
+	if len(rows) != 4 || rows[0].Scenario != all[0].name() || rows[3].Scenario != "a scenario that is no more" || len(rows[0].Notes) != 1 {
+		t.Errorf("rows are %v", rows)
+	}
+	if anew, err := loadResults(file, false); err != nil || len(anew.rows) != 0 {
+		t.Errorf("without -resume there are %d rows, %v", len(anew.rows), err)
+	}
+	page := filepath.Join(t.TempDir(), "page.md")
+	for range 2 { // the second time there is a table already
+		if _, err := os.Stat(page); err != nil {
+			if err := os.WriteFile(page, []byte("before\n"+tableBegins+"\nold\n"+tableEnds+"\nafter\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := writePage(page, rows); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "before\n" + tableBegins + "\n\n" + table(rows) + "\n" + tableEnds + "\nafter\n"; string(text) != want {
+			t.Errorf("the page is\n%s\nwant\n%s", text, want)
+		}
+	}
+	if err := writePage(file, rows); err == nil {
+		t.Error("a page without a place for the table is no error")
+	}
+	if err := os.WriteFile(resultsFile(file), []byte("[{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadResults(file, true); err == nil {
+		t.Error("results that are cut off are no error")
 	}
 }

@@ -18,16 +18,17 @@ import (
 // askTimeout is how long one way to the API may take to answer.
 const askTimeout = time.Second
 
-// api asks the API server, as the kubelet: this machine's own first, then by name.
+// api asks the API server, as the kubelet: this machine's own first, the stand-in if there is
+// one and the real one after that, then by name.
 type api struct {
-	own, name        string // https://HOST:PORT
+	own, real, name  string // https://HOST:PORT
 	ca, certificates string
 	node             string
 
 	credentials *credentials
 	ways        []way
-	// fresh makes a connection for each request.
-	fresh *http.Client
+	// alone leads to the real server, on a connection for each request.
+	alone way
 }
 
 type way struct {
@@ -77,6 +78,10 @@ func (a *api) renew() error {
 	if a.credentials != nil && !a.credentials.changed() {
 		return nil
 	}
+	u, err := url.Parse(a.own)
+	if err != nil {
+		return err
+	}
 	c, err := readCredentials(a.ca, a.certificates)
 	if err != nil {
 		if a.credentials != nil {
@@ -88,13 +93,17 @@ func (a *api) renew() error {
 		w.client.CloseIdleConnections()
 	}
 	a.credentials, a.ways = c, nil
-	for _, base := range []string{a.own, a.name} {
+	for _, base := range []string{a.own, a.real, a.name} {
 		base = strings.TrimRight(base, "/")
 		if !slices.ContainsFunc(a.ways, func(w way) bool { return w.base == base }) {
-			a.ways = append(a.ways, way{base, c.client(true)})
+			called := "" // as in its URL
+			if base == a.real {
+				called = u.Hostname() // its certificate has the machine's address, and no loopback
+			}
+			a.ways = append(a.ways, way{base, c.client(true, called)})
 		}
 	}
-	a.fresh = c.client(false)
+	a.alone = way{a.real, c.client(false, u.Hostname())}
 	return nil
 }
 
@@ -297,16 +306,7 @@ func (a *api) membership(ctx context.Context, label string) (Membership, error) 
 	return NodeOther, nil
 }
 
-// ready asks this machine's own API server this many times, on a connection each, whether
-// it is ready.
-func (a *api) ready(ctx context.Context, times int) bool {
-	if a.renew() != nil {
-		return false
-	}
-	for range times {
-		if a.ask(ctx, way{strings.TrimRight(a.own, "/"), a.fresh}, "/readyz", nil) != nil {
-			return false
-		}
-	}
-	return true
+// realReady asks this machine's real API server, and it alone, whether it is ready.
+func (a *api) realReady(ctx context.Context) bool {
+	return a.renew() == nil && a.ask(ctx, a.alone, "/readyz", nil) == nil
 }

@@ -73,7 +73,7 @@ func (i *issuer) issue(name string) []byte {
 	i.serial++
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(i.serial), Subject: pkix.Name{CommonName: name},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(aliased)}, DNSNames: []string{"localhost"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}, i.cert, &key.PublicKey, i.key)
 	if err != nil {
@@ -105,6 +105,7 @@ type fakeAPI struct {
 	objects map[string]any
 	status  int // for all, unless 0
 	hang    bool
+	unready bool     // its /readyz says so
 	asked   []string // "who path"
 	url     string
 	server  *httptest.Server
@@ -133,7 +134,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		who = r.TLS.PeerCertificates[0].Subject.CommonName
 	}
 	f.asked = append(f.asked, who+" "+r.URL.Path)
-	status, hang := f.status, f.hang
+	status, hang, unready := f.status, f.hang, f.unready
 	object, ok := f.objects[r.URL.Path]
 	data, err := json.Marshal(object)
 	f.mu.Unlock()
@@ -142,6 +143,8 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	case status != 0:
 		http.Error(w, "refused", status)
+	case r.URL.Path == "/readyz" && unready:
+		http.Error(w, "not yet", http.StatusInternalServerError)
 	case r.URL.Path == "/readyz":
 		fmt.Fprint(w, "ok")
 	case !ok || err != nil:
@@ -158,7 +161,7 @@ func (f *fakeAPI) set(change func()) {
 }
 
 func newAPI(i *issuer, own, name string) *api {
-	return &api{own: own, name: name, ca: i.ca, certificates: i.dir, node: "m1"}
+	return &api{own: own, real: own, name: name, ca: i.ca, certificates: i.dir, node: "m1"}
 }
 
 const nodePath = "/api/v1/nodes/m1"

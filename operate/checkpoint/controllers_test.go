@@ -5,16 +5,17 @@ import (
 	"slices"
 )
 
+// leaseLasts is for how many seconds a lease is its holder's that he does not renew: counted
+// by each other one from when he has first seen it so.
+const leaseLasts = 10
+
 // elect lets the lease's holder renew it, or another take it when it has run out. Who comes
 // first changes from time to time.
 func (w *world) elect(c string) {
 	l := w.leases[c]
-	if l.exists && l.holder.powered && w.reaches(l.holder) && l.process.runs(w.now) && !l.process.bad &&
+	if l.exists && l.holder.powered && w.reaches(l.holder) && l.process.runs(w.now) && !l.process.bad && w.now >= l.process.hangs &&
 		(l.holder.real[c] == l.process || l.holder.standIn[c] == l.process) {
 		l.renewed = w.now
-		return
-	}
-	if l.exists && w.now-l.renewed < 15*sec {
 		return
 	}
 	type candidate struct {
@@ -27,7 +28,8 @@ func (w *world) elect(c string) {
 			continue
 		}
 		for _, p := range []*process{m.real[c], m.standIn[c]} {
-			if p.runs(w.now) && !p.bad && w.now >= p.starts+1*sec {
+			if p.runs(w.now) && !p.bad && w.now >= p.starts+1*sec && w.now >= p.hangs &&
+				(!l.exists || w.now-max(l.renewed, p.starts+1*sec) >= leaseLasts*sec) {
 				candidates = append(candidates, candidate{m, p})
 			}
 		}

@@ -81,13 +81,16 @@ func (c *credentials) changed() bool {
 }
 
 // client speaks HTTP/1.1: a request that is not answered in time then ends its connection,
-// and the next one does not wait on it again.
-func (c *credentials) client(keepAlive bool) *http.Client {
+// and the next one does not wait on it again. called is the name that the server has to
+// show; "" where that is in the URL.
+func (c *credentials) client(keepAlive bool, called string) *http.Client {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
+	secure := c.tls.Clone()
+	secure.ServerName = called
 	return &http.Client{
 		Transport: &http.Transport{
-			TLSClientConfig: c.tls.Clone(), Protocols: protocols,
+			TLSClientConfig: secure, Protocols: protocols,
 			DisableCompression: true, DisableKeepAlives: !keepAlive,
 			MaxIdleConns: 2, IdleConnTimeout: time.Minute,
 			WriteBufferSize: 2 << 10, // requests are short

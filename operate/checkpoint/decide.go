@@ -120,9 +120,8 @@ const (
 	// that crashes does so sooner.
 	settleServing = 2 * time.Second
 	settleLeading = 5 * time.Second
-	// unrenewed is when a lease is nobody's. With a lease duration of 15 s, one whose holder
-	// has gone is taken by the next within 17; a stand-in that came before that would take
-	// the lease from the real one that has just replaced it, and again.
+	// unrenewed is when a lease is nobody's, which lasts for 10 s: another one that runs has
+	// taken it by then, and one that has just started takes it 10 s after that.
 	unrenewed          = 10 * time.Second
 	unrenewedWithReady = 20 * time.Second
 	// surelyReady is how long a stand-in waits for a real pod on another machine

@@ -42,6 +42,18 @@ const (
 	StandInSuffix  = "-stand-in"
 )
 
+// Where a component listens is a variable of its container, and where its stand-in is to
+// listen is another one. The two are apart, so that whoever asks, as the kubelet does to
+// find out what hangs, hears from one of them and not from the other.
+const (
+	AddressEnv        = "ADDRESS"
+	StandInAddressEnv = "STAND_IN_ADDRESS"
+)
+
+// realServer is where a machine's real API server is asked: it listens on all addresses, a
+// stand-in on another one.
+const realServer = "127.0.0.1"
+
 // uninitialized is the taint with which every kubelet registers its Node: till it is gone,
 // the Node does not have its labels yet.
 const uninitialized = "craton.dev/uninitialized"

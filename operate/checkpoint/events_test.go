@@ -1,5 +1,12 @@
 package checkpoint
 
+// hang has a process do nothing till the kubelet ends it.
+func (w *world) hang(p *process) {
+	if p.works(w.now) {
+		p.hangs, w.hung = w.now+lively*sec, true
+	}
+}
+
 // event is something that happens to the cluster.
 type event struct {
 	name string
@@ -40,11 +47,9 @@ var events = []event{
 			}
 		}
 	}},
-	{"the real server hangs", func(w *world, m *machine, _ string) {
-		if p := m.real[server]; p.works(w.now) {
-			p.hangs = w.now + 80*sec
-		}
-	}},
+	{"the real hangs", func(w *world, m *machine, c string) { w.hang(m.real[c]) }},
+	{"the stand-in hangs", func(w *world, m *machine, c string) { w.hang(m.standIn[c]) }},
+	{"both hang", func(w *world, m *machine, c string) { w.hang(m.real[c]); w.hang(m.standIn[c]) }},
 	{"cut off", func(_ *world, m *machine, _ string) { m.cut = true }},
 	{"join again", func(_ *world, m *machine, _ string) { m.cut = false }},
 	{"the runtime hangs", func(w *world, m *machine, _ string) { m.blind = w.now + 5*sec }},

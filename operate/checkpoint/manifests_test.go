@@ -100,6 +100,9 @@ func TestAgreesWithManifests(t *testing.T) {
 		checkpoint.ComponentLabel: manifests.ComponentLabel,
 		checkpoint.StandInLabel:   manifests.StandInLabel,
 		checkpoint.StandInSuffix:  manifests.StandInSuffix,
+
+		checkpoint.AddressEnv:        manifests.AddressEnv,
+		checkpoint.StandInAddressEnv: manifests.StandInAddressEnv,
 	} {
 		if ours != theirs {
 			t.Errorf("%q here is %q there", ours, theirs)

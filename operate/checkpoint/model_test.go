@@ -8,9 +8,10 @@ import (
 
 // A small model of a self-hosted control plane: machines with kubelets, the API with its
 // objects, the controllers that make and place pods. Time goes in ticks of half a second,
-// as the checkpointer's does. The model is not kind: an API server's readiness probe is
-// answered by whichever of two on the port happens to, dead machines' pods stay ready till
-// a controller manager finds out, and a lease is anybody's who comes first.
+// as the checkpointer's does. The model is not kind: a stand-in that only starts, or hangs,
+// keeps clients from the real API server on its machine; programs that hang are called
+// ready till they are ended, dead machines' pods till a controller manager finds out; and a
+// lease is anybody's who comes first.
 
 const (
 	tick = 500 * time.Millisecond
@@ -36,13 +37,22 @@ type process struct {
 	starts  int
 	crashes int
 	bad     bool // it never does its job, and crashes every four seconds
-	hangs   int  // it runs, but does nothing before this tick
+	hangs   int  // it runs, but does nothing before this tick, at which the kubelet ends it
 }
+
+// lively is after how many seconds the kubelet ends what hangs.
+const lively = 20
 
 func (p *process) runs(now int) bool { return p != nil && now >= p.starts }
 func (p *process) works(now int) bool {
 	return p.runs(now) && !p.bad && now >= p.starts+3*sec && now >= p.hangs
 }
+
+// listens says whether it has a server's address for itself, whether or not it answers.
+func (p *process) listens(now int) bool { return p.runs(now) && now >= p.starts+1*sec }
+
+// called says whether the kubelet calls it ready: also while it hangs.
+func (p *process) called(now int) bool { return p.runs(now) && !p.bad && now >= p.starts+3*sec }
 
 // crash ends it. The kubelet starts it again at once, then later and later.
 func (p *process) crash(now int) {
@@ -108,6 +118,7 @@ type world struct {
 
 	upSince   int // -1 where no API server works
 	lastEvent int
+	hung      bool // something hangs since then
 	trace     []string
 }
 
@@ -161,8 +172,12 @@ func (w *world) inQuorum(m *machine) bool {
 	return m.powered && (!m.cut || len(w.machines) == 1) && 2*n > len(w.machines)
 }
 
+// serves says whether clients are answered on a machine: by the stand-in where it listens.
 func (w *world) serves(m *machine) bool {
-	return w.inQuorum(m) && (m.real[server].works(w.now) || m.standIn[server].works(w.now))
+	if m.standIn[server].listens(w.now) {
+		return w.inQuorum(m) && m.standIn[server].works(w.now)
+	}
+	return w.inQuorum(m) && m.real[server].works(w.now)
 }
 
 // reaches says whether an API server that works can be reached from a machine.
@@ -238,10 +253,7 @@ func (w *world) kubelet(m *machine) {
 		}
 		w.run(m, c, m.real, true, p.uid, p.bad)
 		r := m.real[c]
-		p.ready = r.works(w.now) || r.runs(w.now) && m.standIn[c].works(w.now)
-		if c == server {
-			p.ready = p.ready && w.inQuorum(m)
-		}
+		p.ready = r.called(w.now) && (c != server || w.inQuorum(m))
 	}
 }
 
@@ -267,7 +279,8 @@ func (w *world) look(m *machine, c string) Look {
 	if r.runs(w.now) {
 		l.Real = Running
 	}
-	if w.reaches(m) {
+	// It can ask the real server where a stand-in keeps others from it.
+	if w.reaches(m) || w.inQuorum(m) && m.real[server].works(w.now) {
 		l.API, l.Node = Answers, NodeOther
 		if w.masters[m.name] {
 			l.Node = NodeMaster

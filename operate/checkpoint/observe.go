@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,17 +15,11 @@ const (
 	nodeAge = 10 * time.Second
 )
 
-// probes is how many connections have to be answered well before one of two servers on one
-// port is ended. The kernel deals them out: were one of the two dead, they would all go to
-// the other in one case of 256.
-const probes = 8
-
 // observer looks at the API, the runtime and the disk.
 type observer struct {
 	components []Component
 	node       string
 	label      string
-	own        netip.AddrPort
 	api        *api
 	runtime    *runtime
 	disk       *Disk
@@ -149,14 +142,9 @@ func (o *observer) component(ctx context.Context, c Component, run []running, kn
 		// Neither is known: as with a runtime that does not answer, nothing is done.
 		l.Runtime = false
 	}
-	if l.Real == Ready && l.StandIn && c.Kind == Serving && !o.bothServe(ctx) {
+	// What the API says may be some seconds old, and then the stand-in would be ended.
+	if l.Real == Ready && l.StandIn && c.Kind == Serving && !o.api.realReady(ctx) {
 		l.Real = Running
 	}
 	return l, pod, err
-}
-
-// bothServe says whether the real API server answers beside the stand-in.
-func (o *observer) bothServe(ctx context.Context) bool {
-	n, err := listeners(o.own)
-	return err == nil && n >= 2 && o.api.ready(ctx, probes)
 }

@@ -44,7 +44,7 @@ const (
 
 // Run looks after this machine's control plane until ctx ends, which is no error.
 func Run(ctx context.Context, o Options) error {
-	own, err := addressOf(o.APIOwn)
+	real, err := realOf(o.APIOwn)
 	if err != nil {
 		return fmt.Errorf("--api-own: %w", err)
 	}
@@ -56,8 +56,8 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("--runtime: %w", err)
 	}
 	c := newCheckpointer(&observer{
-		components: Components(), node: o.Node, label: o.MasterLabel, own: own,
-		api:     &api{own: o.APIOwn, name: o.API, ca: o.CA, certificates: o.Certificates, node: o.Node},
+		components: Components(), node: o.Node, label: o.MasterLabel,
+		api:     &api{own: o.APIOwn, real: real, name: o.API, ca: o.CA, certificates: o.Certificates, node: o.Node},
 		runtime: runtime, disk: &Disk{Manifests: o.Manifests, Checkpoints: o.Checkpoints},
 	}, o.Log)
 	if o.Healthz != "" {

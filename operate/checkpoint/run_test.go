@@ -40,12 +40,8 @@ func newMachine(t *testing.T) *machineUnderTest {
 		t.Fatal(err)
 	}
 	disk := newDisk(t)
-	own, err := addressOf(m.api.url)
-	if err != nil {
-		t.Fatal(err)
-	}
 	m.checkpointer = newCheckpointer(&observer{
-		components: Components(), node: "m1", label: "role/master", own: own,
+		components: Components(), node: "m1", label: "role/master",
 		api: newAPI(i, m.api.url, m.api.url), runtime: r, disk: disk,
 	}, slog.New(slog.NewTextHandler(m.log, nil)))
 	m.api.objects[nodePath] = map[string]any{"metadata": map[string]any{"labels": map[string]any{"role/master": ""}}}
@@ -123,11 +119,12 @@ func TestLifeOfAServer(t *testing.T) {
 	m.runtime.add(Namespace, "kube-apiserver", "static", "file", running)
 	m.api.set(func() { m.api.status = 0 })
 	m.runtime.add(Namespace, "kube-apiserver", string(pod.UID), "api", running)
+	m.api.set(func() { m.api.unready = true })
 	m.after(10 * time.Second)
-	m.expect("the pod is ready by the API, but only one listens", stored{checkpoint: true, active: true})
-	m.runtime.remove("static")
+	m.expect("the pod is ready by the API, but does not say so itself", stored{checkpoint: true, active: true})
+	m.api.set(func() { m.api.unready = false })
 	m.after(3 * time.Second)
-	m.expect("there is no stand-in to answer for it", stored{checkpoint: true})
+	m.expect("it says so", stored{checkpoint: true})
 
 	for _, want := range []string{
 		"the stand-in is started: the real pod does not run, and no API server answers",

@@ -74,6 +74,7 @@ func standIn(name string, pod *corev1.Pod, have Objects, dir string) (Checkpoint
 			if err := ownEnv(&containers[i], have); err != nil {
 				return Checkpoint{}, err
 			}
+			ownAddress(&containers[i])
 			// The kubelet admits no second pod with a port of the machine, nor does the
 			// scheduler place one: the real pod would wait for the stand-in for ever.
 			containers[i].Ports = nil
@@ -192,6 +193,29 @@ func ownEnv(c *corev1.Container, have Objects) error {
 	}
 	c.Env, c.EnvFrom = env, nil
 	return nil
+}
+
+// ownAddress has a container listen, and be asked, where a stand-in does. One that names no
+// such place stays as it is.
+func ownAddress(c *corev1.Container) {
+	i := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == StandInAddressEnv })
+	if i < 0 {
+		return
+	}
+	address := c.Env[i].Value
+	for i := range c.Env {
+		if c.Env[i].Name == AddressEnv {
+			c.Env[i].Value = address
+		}
+	}
+	if strings.Contains(address, "$") {
+		address = "" // the machine's own, where the kubelet asks if it is told nothing
+	}
+	for _, p := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
+		if p != nil && p.HTTPGet != nil {
+			p.HTTPGet.Host = address
+		}
+	}
 }
 
 // verbatim keeps the kubelet from taking a value's $(NAME) for a reference, which it does

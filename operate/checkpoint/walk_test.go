@@ -14,6 +14,8 @@ import (
 const (
 	// boundAPI: with most machines on, there is an API server again, whatever has happened.
 	boundAPI = 30
+	// boundHung is more: till what hangs is ended, and started again for the second time.
+	boundHung = lively + 10 + 4
 	// boundLead: and somebody leads, once there is one.
 	boundLead = 32
 	// boundGone: a stand-in is not there beside a real pod that is ready and stays so.
@@ -142,7 +144,11 @@ func (x *walk) advance(seconds int) error {
 		if x.down++; !quorum || w.apiUp() {
 			x.down = 0
 		}
-		if min(x.down, w.now-w.lastEvent) > boundAPI*sec {
+		bound := boundAPI
+		if w.hung {
+			bound = boundHung
+		}
+		if min(x.down, w.now-w.lastEvent) > bound*sec {
 			return fmt.Errorf("no API server for %d s", x.down/sec)
 		}
 		for _, c := range all[1:] {
@@ -159,7 +165,7 @@ func (x *walk) advance(seconds int) error {
 
 // event notes that something has happened: bounds count from there.
 func (w *world) event() {
-	w.lastEvent = w.now
+	w.lastEvent, w.hung = w.now, false
 	for _, m := range w.machines {
 		clear(m.begun)
 	}
@@ -240,8 +246,8 @@ func TestRandomWalk(t *testing.T) {
 			m := rapid.SampledFrom(w.machines).Draw(t, "machine")
 			c := rapid.SampledFrom(all).Draw(t, "component")
 			w.log("-- %s (%s, %s)", e.name, m.name, c)
-			e.do(w, m, c)
 			w.event()
+			e.do(w, m, c)
 			fail(x.advance(rapid.SampledFrom([]int{1, 2, 5, 12, 35, 100, 200}).Draw(t, "wait")))
 		}
 		fail(x.end())
@@ -296,6 +302,57 @@ func TestDaemonSetDeleted(t *testing.T) {
 		}
 		if away == 0 || away > 10*sec || !w.apiUp() {
 			t.Errorf("%d masters: the API was away for %d ticks, and is up: %t\n%s", masters, away, w.apiUp(), strings.Join(w.trace, "\n"))
+		}
+		must(x.end())
+	}
+}
+
+// TestHungServer protects from a real API server that hangs: alone, it is away until the
+// kubelet has ended it; beside a stand-in, it is ended all the same, and meanwhile nobody
+// waits for it. The other way round it is the stand-in that is taken away, at once.
+func TestHungServer(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		real, standIn bool // which of them hang, where there are both
+		alone         bool
+		away          int // for how many seconds at most
+	}{
+		{"the only one", true, false, true, lively + 5},
+		{"the real one", true, false, false, 0},
+		{"the stand-in", false, true, false, 5},
+	} {
+		w := newWorld(1)
+		x := &walk{w: w, headless: map[string]int{}}
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatalf("%s: %v\n%s", test.name, err, strings.Join(w.trace, "\n"))
+			}
+		}
+		must(x.advance(120))
+		m := w.machines[0]
+		if !test.alone {
+			m.standIn[server] = &process{starts: w.now - 10*sec}
+			m.disk[server] = stored{checkpoint: true, active: true}
+		}
+		w.event()
+		if test.real {
+			w.hang(m.real[server])
+		}
+		if test.standIn {
+			w.hang(m.standIn[server])
+		}
+		away := 0
+		for range 60 * sec {
+			w.step()
+			must(w.checkpointers())
+			if !w.apiUp() {
+				away++
+			}
+		}
+		if away > test.away*sec || m.standIn[server] != nil || !m.real[server].works(w.now) {
+			t.Errorf("%s: the API was away for %d s; a stand-in: %t, the real one works: %t\n%s", test.name, away/sec,
+				m.standIn[server] != nil, m.real[server].works(w.now), strings.Join(w.trace, "\n"))
 		}
 		must(x.end())
 	}

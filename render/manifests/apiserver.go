@@ -23,9 +23,10 @@ anonymous:
 // AuthenticationPath is where the API server's AuthenticationConfiguration is on a master.
 const AuthenticationPath = "/etc/kubernetes/authentication.yaml"
 
-// apiServer is on the machine's own address only, so that the rules about the API's port
-// are the only way to it, and a master's other addresses are not. It shares its port, so
-// that the next one on a machine is there before the last one goes.
+// apiServer listens on all of its machine's addresses, its stand-in on the one by which the
+// others know the machine. The kernel prefers who listens on the very address: while there
+// is a stand-in it gets the connections, and the real one, which may only be starting or
+// hang, is asked through loopback. When the stand-in ends, the real one has them at once.
 func apiServer(p *plan.Plan) (program, error) {
 	servers, err := etcdEndpoints(p)
 	if err != nil {
@@ -42,7 +43,7 @@ func apiServer(p *plan.Plan) (program, error) {
 		frontProxy = "front-proxy-client"
 	)
 	health := func(path string) corev1.HTTPGetAction {
-		return part.Get(corev1.URISchemeHTTPS, "", int(p.Network.APIPort), path)
+		return part.Get(corev1.URISchemeHTTPS, part.Loopback, int(p.Network.APIPort), path)
 	}
 	files := []string{
 		firstboot.KubernetesCA, firstboot.EtcdCA, firstboot.FrontProxyCA,
@@ -56,7 +57,7 @@ func apiServer(p *plan.Plan) (program, error) {
 		name: server,
 		command: []string{
 			"/usr/local/bin/kube-apiserver",
-			"--bind-address=" + hostIP,
+			"--bind-address=" + serveOn,
 			"--advertise-address=" + hostIP,
 			"--secure-port=" + apiPort(p),
 			"--permit-port-sharing=true",
@@ -97,7 +98,10 @@ func apiServer(p *plan.Plan) (program, error) {
 		files: files,
 		add:   []corev1.Capability{"NET_BIND_SERVICE"},
 		cpu:   "200m", memory: "300Mi",
-		startup:   health("/livez"),
+		startup: health("/livez"),
+		// Without etcd it can do nothing, but a new one could not either.
+		liveness:  new(health("/livez?exclude=etcd")),
 		readiness: new(health("/readyz")),
+		address:   anywhere, standIn: hostIP,
 	}, nil
 }

@@ -14,11 +14,13 @@ import (
 
 // election is on even with one master: with it, the programs wait for an API server that is
 // not there yet; without it, they end and are started again later and later. They ask every
-// second, so that nothing is lost at the first start.
+// second, so that nothing is lost at the first start. Whoever finds another one's lease waits
+// for as long as it lasts, from when he first saw it: that is most of the time for which
+// nobody leads after a leader's sudden end.
 var election = []string{
 	"--leader-elect=true",
-	"--leader-elect-lease-duration=15s",
-	"--leader-elect-renew-deadline=10s",
+	"--leader-elect-lease-duration=10s",
+	"--leader-elect-renew-deadline=8s",
 	"--leader-elect-retry-period=1s",
 }
 
@@ -33,7 +35,7 @@ func controllerManager(p *plan.Plan) (program, error) {
 		command: append([]string{
 			"/usr/local/bin/kube-controller-manager",
 			"--kubeconfig=" + kubeconfig,
-			"--bind-address=" + part.Loopback,
+			"--bind-address=" + serveOn,
 			"--secure-port=" + strconv.Itoa(managerPort),
 			"--permit-port-sharing=true",
 			// Its successor need not wait till its lease runs out.
@@ -60,8 +62,9 @@ func controllerManager(p *plan.Plan) (program, error) {
 		}, election...),
 		files: []string{kubeconfig, firstboot.KubernetesCA, firstboot.KubernetesCAKey, firstboot.ServiceAccountKey},
 		cpu:   "100m", memory: "80Mi",
-		startup: part.Get(corev1.URISchemeHTTPS, part.Loopback, managerPort, "/healthz"),
-		prompt:  true,
+		startup:  part.Get(corev1.URISchemeHTTPS, part.Loopback, managerPort, "/healthz"),
+		patience: 3,
+		address:  part.Loopback, standIn: loopbackOther,
 	}, nil
 }
 
@@ -73,15 +76,16 @@ func scheduler(p *plan.Plan) (program, error) {
 		command: append([]string{
 			"/usr/local/bin/kube-scheduler",
 			"--kubeconfig=" + kubeconfig,
-			"--bind-address=" + part.Loopback,
+			"--bind-address=" + serveOn,
 			"--secure-port=" + strconv.Itoa(schedulerPort),
 			"--permit-port-sharing=true",
 			"--profiling=false",
 		}, election...),
 		files: []string{kubeconfig},
 		cpu:   "50m", memory: "40Mi",
-		startup: part.Get(corev1.URISchemeHTTPS, part.Loopback, schedulerPort, "/healthz"),
-		prompt:  true,
+		startup:  part.Get(corev1.URISchemeHTTPS, part.Loopback, schedulerPort, "/healthz"),
+		patience: 3,
+		address:  part.Loopback, standIn: loopbackOther,
 	}, nil
 }
 

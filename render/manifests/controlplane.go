@@ -23,6 +23,10 @@ const (
 	StandInLabel = "craton.dev/stand-in"
 	// StandInSuffix ends the name of a stand-in; what comes before is its component's.
 	StandInSuffix = "-stand-in"
+	// AddressEnv has the address at which a component listens, StandInAddressEnv that of its
+	// stand-in.
+	AddressEnv        = "ADDRESS"
+	StandInAddressEnv = "STAND_IN_ADDRESS"
 	// CheckpointDir holds, on a master, the manifests of the stand-ins. One runs while a
 	// copy of its manifest is in the kubelet's folder of static pods.
 	CheckpointDir = "/etc/kubernetes/checkpoints"
@@ -86,7 +90,7 @@ func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firs
 		if s.image, err = imageOf(images, s.name); err != nil {
 			return nil, err
 		}
-		data, err := s.static(s.name+StandInSuffix, map[string]string{StandInLabel: "true"})
+		data, err := s.standInOf().static(s.name+StandInSuffix, map[string]string{StandInLabel: "true"})
 		if err != nil {
 			return nil, err
 		}

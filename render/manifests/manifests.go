@@ -43,6 +43,9 @@ const (
 	// FieldManager is the manager of server-side apply for all that Objects returns.
 	FieldManager = "craton"
 
+	// loopbackOther is a machine's as well.
+	loopbackOther = "127.0.0.2"
+	anywhere      = "0.0.0.0"
 	// BootstrapGroup is the group of the tokens by which kubelets join.
 	BootstrapGroup = "system:bootstrappers:craton"
 )
@@ -50,7 +53,7 @@ const (
 // Images gives the full name of a component's image.
 type Images = part.Images
 
-// Ports on a machine's loopback address. No packet to them crosses
+// Ports on a machine's part.Loopback address. No packet to them crosses
 // a machine's own network, so no clause is about them.
 const (
 	etcdHealthPort         = 2381

@@ -413,6 +413,7 @@ func TestSelfHosted(t *testing.T) {
 			continue
 		}
 		found++
+		apart(t, standIn, &template.Spec)
 		if diff := cmp.Diff(standIn.Spec.Containers, template.Spec.Containers); diff != "" {
 			t.Errorf("%s: (-stand-in +pod)\n%s", standIn.Name, diff)
 		}
@@ -441,6 +442,42 @@ func TestSelfHosted(t *testing.T) {
 	}
 	if found != 3 || len(standIns) != 3 {
 		t.Errorf("%d self-hosted components with %d stand-ins, want 3", found, len(standIns))
+	}
+}
+
+// apart checks that a real pod and its stand-in listen, and are asked by the kubelet, each
+// at an address where the other is not heard; then it makes these addresses the same. One
+// that hangs would otherwise be called alive by the other's answers.
+func apart(t *testing.T, standIn *corev1.Pod, pod *corev1.PodSpec) {
+	t.Helper()
+	// By address at which one listens: at which of them a kubelet's probe hears it alone,
+	// whatever the other does. "" is the pod's, which is the machine's.
+	heard := map[string]string{"0.0.0.0": "127.0.0.1", "$(HOST_IP)": "", "127.0.0.1": "127.0.0.1", "127.0.0.2": "127.0.0.2"}
+	seen := map[string]bool{}
+	for _, spec := range []*corev1.PodSpec{pod, &standIn.Spec} {
+		c := &spec.Containers[0]
+		if !slices.Contains(c.Command, "--bind-address=$(ADDRESS)") {
+			t.Errorf("%s: it does not listen at its address", c.Name)
+		}
+		i := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == AddressEnv })
+		if i < 0 {
+			t.Fatalf("%s has no %s", c.Name, AddressEnv)
+		}
+		address := c.Env[i].Value
+		want, known := heard[address]
+		if !known || seen[address] {
+			t.Errorf("%s: it listens at %q", c.Name, address)
+		}
+		seen[address], c.Env[i].Value = true, ""
+		for _, p := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
+			if p == nil {
+				continue
+			}
+			if p.HTTPGet.Host != want {
+				t.Errorf("%s listens at %q, but is asked at %q, where another may answer", c.Name, address, p.HTTPGet.Host)
+			}
+			p.HTTPGet.Host = ""
+		}
 	}
 }
 

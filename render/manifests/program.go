@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -35,9 +36,13 @@ type program struct {
 	startup     corev1.HTTPGetAction
 	liveness    *corev1.HTTPGetAction // startup where nil
 	readiness   *corev1.HTTPGetAction
-	// prompt programs are restarted soon after they hang: nothing is lost, and a hung leader
-	// keeps the others from leading only as long as its lease lasts.
-	prompt bool
+	// patience is for how many seconds an answer is waited for, and how often it is asked
+	// whether it hangs; 5 where it is 0.
+	patience int32
+	// address is where it listens, and standIn where its stand-in does, for programs that
+	// have one. No two processes share an address and a port: who asks there, as the
+	// kubelet does, is to hear from that process or from none.
+	address, standIn string
 }
 
 func etcdKind(p *plan.Plan) string {
@@ -68,8 +73,11 @@ var staying = []corev1.Toleration{
 // toolsDir is where a program finds the image tools.
 const toolsDir = "/tools"
 
-// hostIP stands for the machine's address in a command.
-const hostIP = "$(HOST_IP)"
+// hostIP stands for the machine's address in a command, and serveOn for program.address.
+const (
+	hostIP  = "$(HOST_IP)"
+	serveOn = "$(" + AddressEnv + ")"
+)
 
 // pod runs it as root, whose files it has to read, with no capability that it does not
 // need, and it starts as soon as it can: the kubelet looks every second.
@@ -86,23 +94,28 @@ func (s program) pod() (corev1.PodTemplateSpec, error) {
 			corev1.ResourceCPU: resource.MustParse(s.cpu), corev1.ResourceMemory: resource.MustParse(s.memory),
 		}},
 		// Two minutes to start: a busy machine, or an etcd that has much to read.
-		StartupProbe:  part.Probe(s.startup, 1, 120),
-		LivenessProbe: part.Probe(s.startup, 10, 8),
+		StartupProbe: part.Probe(s.startup, 1, 120),
 	}
-	if s.prompt {
-		container.LivenessProbe = part.Probe(s.startup, 5, 3)
-		container.LivenessProbe.TimeoutSeconds = 3
-	}
+	alive := s.startup
 	if s.liveness != nil {
-		container.LivenessProbe = part.Probe(*s.liveness, 10, 8)
+		alive = *s.liveness
 	}
+	// One that hangs is ended within 20 s: nothing but that brings it back.
+	patience := cmp.Or(s.patience, 5)
+	container.LivenessProbe = part.Probe(alive, patience, 3)
+	container.LivenessProbe.TimeoutSeconds = patience
 	// Who hangs does not hear that it is to end: the usual half a minute would be lost.
 	container.LivenessProbe.TerminationGracePeriodSeconds = new(int64(1))
 	if s.readiness != nil {
 		container.ReadinessProbe = part.Probe(*s.readiness, 1, 3)
+		container.ReadinessProbe.TimeoutSeconds = 5
 	}
 	if slices.ContainsFunc(s.command, func(arg string) bool { return strings.Contains(arg, hostIP) }) {
 		container.Env = append(container.Env, part.FieldEnv("HOST_IP", "status.hostIP"))
+	}
+	if s.address != "" {
+		container.Env = append(container.Env,
+			corev1.EnvVar{Name: AddressEnv, Value: s.address}, corev1.EnvVar{Name: StandInAddressEnv, Value: s.standIn})
 	}
 	for _, name := range sortedKeys(s.env) {
 		container.Env = append(container.Env, corev1.EnvVar{Name: name, Value: s.env[name]})
@@ -144,6 +157,26 @@ func (s program) pod() (corev1.PodTemplateSpec, error) {
 		}},
 		Spec: spec,
 	}, nil
+}
+
+// standInOf is the program as its stand-in: it listens, and is asked, at another address.
+func (s program) standInOf() program {
+	s.address = s.standIn
+	at := func(get corev1.HTTPGetAction) corev1.HTTPGetAction {
+		get.Host = s.standIn
+		if s.standIn == hostIP {
+			get.Host = "" // the kubelet asks at the pod's address, which is the machine's
+		}
+		return get
+	}
+	s.startup = at(s.startup)
+	if s.liveness != nil {
+		s.liveness = new(at(*s.liveness))
+	}
+	if s.readiness != nil {
+		s.readiness = new(at(*s.readiness))
+	}
+	return s
 }
 
 // static is the program as a file for the kubelet.

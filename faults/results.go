@@ -1,0 +1,109 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+)
+
+// The whole set takes hours. So what became of each scenario is kept in a file, beside the
+// report, and a later run goes on from there.
+
+// resultsFile is that of a report.
+func resultsFile(report string) string { return strings.TrimSuffix(report, ".md") + ".json" }
+
+// readResults are the rows of earlier runs; none where there were none.
+func readResults(report string) ([]*row, error) {
+	data, err := os.ReadFile(resultsFile(report))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var rows []*row
+	if err := json.Unmarshal(data, &rows); err != nil {
+		return nil, fmt.Errorf("%s: %w: it has to be what an earlier run has written", resultsFile(report), err)
+	}
+	return rows, nil
+}
+
+// results are the rows of all scenarios so far.
+type results struct {
+	report string
+	rows   map[string]*row
+}
+
+// load begins with what earlier runs have found, or with nothing.
+func loadResults(report string, resume bool) (*results, error) {
+	r := &results{report: report, rows: map[string]*row{}}
+	if !resume {
+		return r, nil
+	}
+	rows, err := readResults(report)
+	for _, x := range rows {
+		r.rows[x.Scenario] = x
+	}
+	return r, err
+}
+
+// left are those of the scenarios that are to be played: first the ones that never were,
+// then those that failed.
+func (r *results) left(all []scenario) (left []scenario) {
+	for _, verdict := range []string{"", failed} {
+		for _, s := range all {
+			had := ""
+			if x := r.rows[s.name()]; x != nil {
+				had = x.Verdict
+			}
+			if had == verdict {
+				left = append(left, s)
+			}
+		}
+	}
+	return left
+}
+
+// sorted are the rows in the order of the scenarios, then those of scenarios that are no more.
+func (r *results) sorted() []*row {
+	place := map[string]int{}
+	for i, s := range scenarios() {
+		place[s.name()] = i
+	}
+	of := func(x *row) int {
+		if i, ok := place[x.Scenario]; ok {
+			return i
+		}
+		return len(place)
+	}
+	rows := make([]*row, 0, len(r.rows))
+	for _, x := range r.rows {
+		rows = append(rows, x)
+	}
+	slices.SortFunc(rows, func(a, b *row) int {
+		return cmp.Or(cmp.Compare(of(a), of(b)), cmp.Compare(a.Scenario, b.Scenario))
+	})
+	return rows
+}
+
+// write replaces the report and the file of results.
+func (r *results) write() error {
+	rows := r.sorted()
+	if err := os.WriteFile(r.report, []byte(report(rows)), 0o644); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(rows, "", "  ")
+	if err != nil {
+		return err
+	}
+	next := resultsFile(r.report) + ".new"
+	if err := os.WriteFile(next, b, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(next, resultsFile(r.report)) // all or what was there: hours are in it
+}
