@@ -25,7 +25,7 @@ PURE = ./contract/... ./cluster/... ./plan/... ./pki/... ./render/... ./operate/
 # Tests that take ten minutes and more, or whose bounds in seconds a busy host does not keep.
 LONG := ^(TestRecoverMasters|TestReplace.*|TestInfra|TestExternalEtcd)$$
 
-.PHONY: help setup setup-test build check lint test unit race fuzz cluster-test test-long test-faults up down docs bench
+.PHONY: help setup setup-test build check lint test unit race fuzz cluster-test faults-short test-long test-faults up down docs bench
 
 help: ## say what the targets are
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -47,7 +47,7 @@ lint: ## formatting, vet, linters
 	go vet ./...
 	go run $(STATICCHECK) ./...
 
-test: setup-test lint unit race fuzz cluster-test ## everything, with a real cluster
+test: setup-test lint unit race fuzz cluster-test faults-short ## everything, with a real cluster
 
 unit: ## all tests that need no cluster, also the slow ones
 	go test -timeout 20m $(PACKAGES)
@@ -69,6 +69,10 @@ cluster-test: build ## a real cluster: up, use, change, kill, down
 
 test-long: build ## what takes too long for make test: masters replaced, quorum lost for good, no load balancer, external etcd
 	$(SUDO) go test ./test/... -count=1 -timeout 60m -v -run "$(LONG)"
+
+faults-short: build ## the faults that matter most, on real clusters: less than five minutes
+	mkdir -p bin/faults-report
+	$(SUDO) go run ./faults -short -report bin/faults-report/short.md
 
 test-faults: build ## faults on real clusters, for hours; FAULTS="-short" for a subset, and other flags
 	mkdir -p bin/faults-report

@@ -38,9 +38,20 @@ var (
 // kill ends a program as the kernel does where memory is short.
 func kill(program string, w who) fault {
 	return fault{name: fmt.Sprintf("kill %s, %s", program, w.name), do: func(ctx context.Context, p *play) error {
-		_, err := p.inject.SignalAll(w.of(p), program, unix.SIGKILL)
+		_, err := p.signal(ctx, w.of(p), program, unix.SIGKILL)
 		return err
 	}}
+}
+
+// signal sends a signal to a program's processes on machines. One that is just being started
+// is waited for.
+func (p *play) signal(ctx context.Context, machines []string, program string, signal unix.Signal) ([]inject.Process, error) {
+	for end := time.Now().Add(5 * time.Second); ; {
+		met, err := p.inject.SignalAll(machines, program, signal)
+		if err == nil || time.Now().After(end) || !sleep(ctx, 50*time.Millisecond) {
+			return met, err
+		}
+	}
 }
 
 // hang stops a program's processes without ending them: whoever asks gets no answer. Those
@@ -48,7 +59,7 @@ func kill(program string, w who) fault {
 // runtime, so these go on after a while.
 func hang(program string, w who) fault {
 	f := fault{name: fmt.Sprintf("hang %s, %s", program, w.name), do: func(ctx context.Context, p *play) (err error) {
-		p.stopped, err = p.inject.SignalAll(w.of(p), program, unix.SIGSTOP)
+		p.stopped, err = p.signal(ctx, w.of(p), program, unix.SIGSTOP)
 		return err
 	}}
 	goOn := func(ctx context.Context, p *play) error { return inject.Signal(p.stopped, unix.SIGCONT) }

@@ -64,7 +64,7 @@ func parse() (o options, err error) {
 	pattern := flag.String("run", "", "play the scenarios whose name matches this regular expression")
 	flag.StringVar(&o.report, "report", "faults.md", "the file of the report; beside it, NAME.json has the rows")
 	flag.Uint64Var(&o.seed, "seed", 0, "decides what is drawn; 0 draws one, and it is printed")
-	flag.BoolVar(&o.short, "short", false, "only the short subset, of less than ten minutes")
+	flag.BoolVar(&o.short, "short", false, "only the short subset, of less than five minutes")
 	flag.BoolVar(&o.list, "list", false, "print the scenarios' names, and play none")
 	flag.StringVar(&o.craton, "craton", "", "the program under test; where it is not given, it is built from this source")
 	flag.StringVar(&o.cluster, "cluster", "faults", "the name of the cluster that is made")
