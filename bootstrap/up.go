@@ -150,7 +150,7 @@ func (c *Cluster) makeSecrets(ctx context.Context) (err error) {
 	}
 	c.Platform.RegistryAuthority = c.Secrets.Registry
 	c.Platform.APIAuthority = c.Secrets.Authorities[pki.KubernetesCA].Cert
-	return nil
+	return c.renewCertificates(ctx)
 }
 
 func (c *Cluster) prepare(ctx context.Context) error {
@@ -173,19 +173,22 @@ func (c *Cluster) startMachines(ctx context.Context) error {
 	if err := c.Platform.Room(off); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, starting := errgroup.WithContext(ctx)
 	group.SetLimit(4)
 	for _, m := range off {
 		group.Go(func() error {
 			c.opt.say("starting %s (%s)", m.Name, m.Address)
-			config, err := c.firstBoot(ctx, m)
+			config, err := c.firstBoot(starting, m)
 			if err != nil {
 				return err
 			}
-			return c.Platform.Start(ctx, m, config)
+			return c.Platform.Start(starting, m, config)
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return c.renewCertificates(ctx) // of those that were off
 }
 
 // firstBoot is the machine's first-boot configuration in the format that the file asks for.

@@ -97,6 +97,22 @@ func (f fault) without(what string, address func(*play) string) fault {
 	return f
 }
 
+// withoutAfter is the same, but the address can be reached again some time after the fault's end:
+// for what the cluster cannot be ready without.
+func (f fault) withoutAfter(what string, address func(*play) string) fault {
+	f = f.without(what, address)
+	mend, join := f.mend, f.tidy
+	f.mend = func(ctx context.Context, p *play) error {
+		if err := mend(ctx, p); err != nil {
+			return err
+		}
+		sleep(ctx, holding)
+		p.row.note(p, "%s is back", what)
+		return join(ctx, p)
+	}
+	return f
+}
+
 func resolver(p *play) string { return p.inject.Plan.Network.Resolvers[0].String() }
 func registry(p *play) string { return p.inject.Plan.Network.Registry.String() }
 

@@ -30,6 +30,7 @@ type server struct {
 	// loses and stale are how often a write is acknowledged and not done, and an old value
 	// is read.
 	loses, stale int
+	asked        int
 }
 
 func (s *server) chance(of int) bool { return s.random.IntN(100) < of }
@@ -37,6 +38,7 @@ func (s *server) chance(of int) bool { return s.random.IntN(100) < of }
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asked++
 	if s.chance(s.breaks) {
 		panic(http.ErrAbortHandler) // nothing was done
 	}
@@ -132,7 +134,16 @@ func verdict(t *testing.T, s *server) (history.Verdict, Result) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(3 * time.Second)
+	// For some seconds, and on a busy host till there is enough to decide about.
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		time.Sleep(3 * time.Second)
+		s.mu.Lock()
+		enough := s.asked > 200
+		s.mu.Unlock()
+		if enough {
+			break
+		}
+	}
 	s.mu.Lock()
 	s.breaks, s.loses, s.stale = 0, 0, 0 // what was noted till now has to be enough
 	s.mu.Unlock()

@@ -5,12 +5,25 @@ import (
 	"slices"
 	"strings"
 
+	"craton.dev/craton/contract"
 	"craton.dev/craton/pki"
 	"craton.dev/craton/plan"
 )
 
 // inKubeconfig are the users whose certificate is in a kubeconfig, not in files of its own.
 var inKubeconfig = []string{plan.UserControllerManager, plan.UserScheduler, plan.UserOperator}
+
+// MasterSecrets are the files with keys and certificates that a master of the plan has for
+// its control plane, as first boot brings them. It is an error where the machine is none, or
+// one of the secrets is missing.
+func MasterSecrets(p *plan.Plan, machine string, s *pki.Secrets) ([]File, error) {
+	for i := range p.Machines {
+		if m := &p.Machines[i]; m.Name == machine && m.Role == contract.Master {
+			return masterSecrets(p, m, s)
+		}
+	}
+	return nil, fmt.Errorf("firstboot: %q is no master of cluster %s", machine, p.Cluster)
+}
 
 // masterSecrets are the keys and certificates of one master's control plane: its own
 // identities, the key that signs kubelets' certificates, the one that signs service

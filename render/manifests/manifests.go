@@ -53,7 +53,7 @@ const (
 // Images gives the full name of a component's image.
 type Images = part.Images
 
-// Ports on a machine's part.Loopback address. No packet to them crosses
+// Ports on a machine's loopback address. No packet to them crosses
 // a machine's own network, so no clause is about them.
 const (
 	etcdHealthPort         = 2381
