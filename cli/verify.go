@@ -13,10 +13,11 @@ func verifyCommand() *cobra.Command {
 	var file, name string
 	var from, to []string
 	var rounds int
+	var static staticInput
 	cmd := &cobra.Command{
 		Use:     "verify",
 		GroupID: groupCluster,
-		Short:   "Probe every port of the running cluster and compare with the plan",
+		Short:   "Compare a running cluster's ports, or rules, with the plan",
 		Long: `Sends probes to all 65535 ports, tcp and udp, of each machine from each kind of peer (the
 user network, the outside, the resolver, the load balancer, each other machine) and the other
 way round, and compares what gets through with what the plan allows. A port counts as open
@@ -24,9 +25,19 @@ where a probe arrived and was answered, as closed where the fabric counted the d
 probe, and as unknown otherwise. The boundaries of each rule and some other ports are tried
 with ordinary connections too.
 
-Nothing on the machines is changed. It takes a second or two for each pair and protocol. Exit
-code 3 where anything is not as planned, or unknown.`,
+Nothing on the machines is changed. It takes a second or two for each pair and protocol.
+
+With --static nothing is sent: the rules are read and decided, exactly, for every packet of every
+protocol and port between all addresses. Without --rules these are the fabric's, as its kernel has
+them now; --rules names a file of nftables (text, or JSON of nft -j list ruleset), "-" is stdin,
+which is compared with the plan of the cluster file: the rules of a router between all machines
+or, with --machine, those of one machine.
+
+Exit code 3 where anything is not as planned, or unknown.`,
 		Example: `  craton verify
+  craton verify --static
+  craton render nftables | craton verify --static --rules -
+  craton verify --static --rules worker-1.json --machine demo-worker-1
   craton verify --from user --to demo-master-1
   craton verify -o json | jq '.checks[] | select(.observed != .expected)'`,
 		Args: noArgs,
@@ -35,6 +46,7 @@ code 3 where anything is not as planned, or unknown.`,
 	cmd.Flags().StringSliceVar(&from, "from", nil, "probe from these only: user, outside, resolver, balancer, or machines' names")
 	cmd.Flags().StringSliceVar(&to, "to", nil, "probe these only")
 	cmd.Flags().IntVar(&rounds, "rounds", 3, "how often to probe a port that does not answer, 1 to 8")
+	static.flags(cmd, &file)
 	out := addOutputFlag(cmd, format[*verify.Verification]{"table", verify.WriteTable},
 		format[*verify.Verification]{"json", verify.WriteJSON}, yamlFormat[*verify.Verification]())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -43,6 +55,16 @@ code 3 where anything is not as planned, or unknown.`,
 		}
 		if rounds < 1 || rounds > 8 {
 			return usage("--rounds %d: expected 1 to 8", rounds)
+		}
+		if err := static.check(cmd); err != nil {
+			return err
+		}
+		if static.on {
+			v, err := static.verify(cmd, file, name)
+			if err != nil {
+				return err
+			}
+			return verdict(cmd, out, v)
 		}
 		c, err := openCluster(file, name)
 		if err != nil {
@@ -77,13 +99,18 @@ code 3 where anything is not as planned, or unknown.`,
 		if err != nil {
 			return err
 		}
-		if err := out.print(cmd.OutOrStdout(), v); err != nil {
-			return err
-		}
-		if v.Summary.Failed+v.Summary.Unknown > 0 {
-			return difference(nil)
-		}
-		return nil
+		return verdict(cmd, out, v)
 	}
 	return cmd
+}
+
+// verdict prints a verification; anything in it that is not as planned is a difference.
+func verdict(cmd *cobra.Command, out *output[*verify.Verification], v *verify.Verification) error {
+	if err := out.print(cmd.OutOrStdout(), v); err != nil {
+		return err
+	}
+	if v.Summary.Failed+v.Summary.Unknown > 0 {
+		return difference(nil)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 // Package verify asks whether what is, is what the plan says. Live sends probes to every
 // port of a running cluster's machines, from every kind of peer, and compares what the
-// fabric lets through with what the plan allows.
+// fabric lets through with what the plan allows. Static reads rules instead, and decides
+// about every packet without sending one.
 //
 // It changes nothing: it starts no service on a machine, touches no rule, and sends only
 // between the namespaces of the cluster. It decides nothing about what should be open
@@ -37,6 +38,9 @@ type Verification struct {
 	Checks  []Check `json:"checks"`
 	Summary Summary `json:"summary"`
 	Pairs   []Pair  `json:"pairs"`
+	// NotUnderstood is what a reader of rules did not understand outside of rules; each
+	// counts as unknown.
+	NotUnderstood []string `json:"notUnderstood,omitempty"`
 }
 
 // Check is one range of ports between two places.

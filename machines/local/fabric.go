@@ -76,6 +76,20 @@ func (p *Platform) counts(ctx context.Context) (map[string]nftables.Count, error
 	return counts, nil
 }
 
+// Rules are the fabric's rules as its kernel has them, in nft's JSON, and its port for each
+// machine of the plan. Anything that somebody added by hand is in them.
+func (p *Platform) Rules(ctx context.Context, pl *plan.Plan) (listing []byte, ports map[string]string, err error) {
+	var out bytes.Buffer
+	if err := p.nft(ctx, nil, &out, "-j", "list", "ruleset"); err != nil {
+		return nil, nil, err
+	}
+	ports = make(map[string]string, len(pl.Machines))
+	for _, m := range pl.Machines {
+		ports[m.Name] = p.port(m.Name)
+	}
+	return out.Bytes(), ports, nil
+}
+
 // Counters are the packets and bytes that each clause's rules let through, by clause id,
 // and those that were dropped, by "role.direction".
 func (p *Platform) Counters(ctx context.Context) (clauses, drops map[string]nftables.Count, err error) {
