@@ -109,11 +109,11 @@ func (p *Platform) serve(ctx context.Context, l net.Listener, w *watch, targets 
 }
 
 // dialOne connects to the first target that takes the connection. Where there is another
-// one, none gets more than a second.
+// one, none gets longer than for an answer.
 func (p *Platform) dialOne(ctx context.Context, targets []netip.AddrPort) (conn net.Conn, target netip.AddrPort, err error) {
 	limit := 10 * time.Second
 	if len(targets) > 1 {
-		limit = time.Second
+		limit = answerWithin
 	}
 	for _, target = range targets {
 		if conn, err = p.dialUser(ctx, "tcp", target.String(), limit); err == nil {

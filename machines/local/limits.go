@@ -10,6 +10,7 @@ import (
 	"craton.dev/craton/contract"
 	"craton.dev/craton/disk"
 	"craton.dev/craton/plan"
+	"craton.dev/craton/render/firstboot"
 )
 
 // Share is what a machine takes of what all machines of a host have together.
@@ -32,9 +33,8 @@ func ShareOf(role contract.Role) Share {
 	return Share{Inotify: 12, Disk: 700 << 20}
 }
 
-// KeepFree is what has to stay free on the disk, in bytes: where there is less, kubelets
-// evict pods (render/firstboot, evictionHard).
-const KeepFree = 1 << 30
+// KeepFree is what has to stay free on the disk, in bytes: machines share the host's.
+const KeepFree = firstboot.KeepFree
 
 // inotifyLimit is how many inotify instances all processes of one user may have together.
 // Machines' programs are the host's root to the kernel, so all machines share it.

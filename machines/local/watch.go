@@ -27,10 +27,11 @@ import (
 
 const (
 	// askEvery and answerWithin bound how long a dead machine stays in an answer: together
-	// with the resolver's own quarter of a second (package dns) less than two seconds, and
-	// then a record's time to live.
-	askEvery     = 500 * time.Millisecond
-	answerWithin = time.Second
+	// with the resolver's own quarter of a second (package dns) a second and a bit, and then a
+	// record's time to live. Its connections end askEvery later, and their clients, if they
+	// use client-go, try again a second after that.
+	askEvery     = 300 * time.Millisecond
+	answerWithin = 600 * time.Millisecond
 )
 
 // asked is an address that is asked again and again whether it answers.
@@ -96,6 +97,8 @@ type watch struct {
 	ask  func(context.Context, asked) error
 
 	mu sync.Mutex
+	// heard is the number of the last question to somebody whose outcome is known.
+	heard map[netip.AddrPort]int
 	// silent is how many times in a row somebody has not answered.
 	silent map[netip.AddrPort]int
 	// ends holds what to do when one falls silent, by him and a number.
@@ -104,7 +107,7 @@ type watch struct {
 }
 
 func (p *Platform) newWatch(spec *gatewaySpec) (*watch, error) {
-	w := &watch{spec: spec, silent: map[netip.AddrPort]int{}, ends: map[netip.AddrPort]map[int]func(){}}
+	w := &watch{spec: spec, heard: map[netip.AddrPort]int{}, silent: map[netip.AddrPort]int{}, ends: map[netip.AddrPort]map[int]func(){}}
 	roots := x509.NewCertPool()
 	if len(spec.Asked) > 0 && !roots.AppendCertsFromPEM(spec.APIAuthority) {
 		return nil, errors.New("the gateway's specification has no certificate of the API's authority")
@@ -150,49 +153,64 @@ func (p *Platform) askReady(ctx context.Context, a asked, roots *x509.CertPool) 
 
 // begin asks everybody once and writes the names.
 func (w *watch) begin(ctx context.Context) error {
-	w.round(ctx)
+	var all sync.WaitGroup
+	for _, a := range w.spec.Asked {
+		all.Go(func() { w.question(ctx, a, 0) })
+	}
+	all.Wait()
 	return w.writeZone()
 }
 
 // run asks everybody again and again, and writes the names when an answer has changed.
+// Nobody waits for the answer of another, and a question does not wait for the one before.
 func (w *watch) run(ctx context.Context) error {
 	if len(w.spec.Asked) == 0 {
 		return nil
 	}
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
-	for stale := false; ; {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+	changed := make(chan struct{}, 1)
+	for number := 1; ; number++ {
+		for _, a := range w.spec.Asked {
+			go func() {
+				if w.question(ctx, a, number) {
+					select {
+					case changed <- struct{}{}:
+					default: // the names are about to be written anyway
+					}
+				}
+			}()
 		}
-		if w.round(ctx) || stale {
-			// A full disk is no reason to end the ways into the cluster.
-			err := w.writeZone()
-			if stale = err != nil; stale {
-				fmt.Fprintln(os.Stderr, "the resolver's names are not up to date:", err)
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				waiting = false
+			case <-changed:
+				// A full disk is no reason to end the ways into the cluster.
+				if err := w.writeZone(); err != nil {
+					fmt.Fprintln(os.Stderr, "the resolver's names are not up to date:", err)
+					time.AfterFunc(askEvery, func() {
+						select {
+						case changed <- struct{}{}:
+						default:
+						}
+					})
+				}
 			}
 		}
 	}
 }
 
-// round asks everybody at once.
-func (w *watch) round(ctx context.Context) (changed bool) {
-	answers := make([]bool, len(w.spec.Asked))
-	var all sync.WaitGroup
-	for i, a := range w.spec.Asked {
-		all.Go(func() { answers[i] = w.ask(ctx, a) == nil })
-	}
-	all.Wait()
+// question asks one of the asked and takes over what comes of it. It tells whether that
+// changes the names.
+func (w *watch) question(ctx context.Context, a asked, number int) (changed bool) {
+	answers := w.ask(ctx, a) == nil
 	if ctx.Err() != nil {
 		return false // nobody is to blame
 	}
-	now := map[netip.AddrPort]bool{}
-	for i, a := range w.spec.Asked {
-		now[a.Address] = answers[i]
-	}
-	return w.learn(now)
+	return w.learn(a.Address, number, answers)
 }
 
 // cutAfter is how many times in a row somebody is silent before connections to him are
@@ -200,23 +218,25 @@ func (w *watch) round(ctx context.Context) (changed bool) {
 // cannot be had back.
 const cutAfter = 2
 
-// learn takes over who answers now. It ends what goes on with those who have become silent,
-// where there is somebody else to go to.
-func (w *watch) learn(answers map[netip.AddrPort]bool) (changed bool) {
+// learn takes over what came of a question. It ends what goes on with one who has become
+// silent, where there is somebody else to go to. What came of an earlier question than is
+// known already is no news.
+func (w *watch) learn(a netip.AddrPort, number int, answers bool) (changed bool) {
 	w.mu.Lock()
-	var end []func()
-	for a, answers := range answers {
-		changed = changed || answers != (w.silent[a] == 0)
-		if answers {
-			w.silent[a] = 0
-			continue
-		}
-		w.silent[a]++
+	if number < w.heard[a] {
+		w.mu.Unlock()
+		return false
 	}
-	for a := range answers {
-		if w.silent[a] == cutAfter && w.choice(a) {
-			end = slices.AppendSeq(end, maps.Values(w.ends[a]))
-		}
+	w.heard[a] = number
+	changed = answers != (w.silent[a] == 0)
+	w.silent[a]++
+	if answers {
+		w.silent[a] = 0
+	}
+	var end []func()
+	if w.silent[a] >= cutAfter && w.choice(a) {
+		end = slices.Collect(maps.Values(w.ends[a]))
+		delete(w.ends, a)
 	}
 	w.mu.Unlock()
 	for _, f := range end {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/plan"
@@ -109,21 +110,30 @@ func testWatch(t *testing.T) (w *watch, targets []netip.AddrPort, down map[netip
 			}
 			return nil
 		},
-		silent: map[netip.AddrPort]int{}, ends: map[netip.AddrPort]map[int]func(){},
+		heard: map[netip.AddrPort]int{}, silent: map[netip.AddrPort]int{}, ends: map[netip.AddrPort]map[int]func(){},
 	}
 	return w, targets, down
+}
+
+// askAll asks everybody once, one after another.
+func (w *watch) askAll(ctx context.Context, number int) (changed bool) {
+	for _, a := range w.spec.Asked {
+		changed = w.question(ctx, a, number) || changed
+	}
+	return changed
 }
 
 // New connections and names must leave who is silent at once and come back at once. Old
 // connections must end once he is silent again, and only where there is somebody else.
 func TestWatch(t *testing.T) {
 	w, targets, down := testWatch(t)
-	ended, forgotten := 0, 0
+	ended, forgotten, number := 0, 0, 0
 	w.onSilence(targets[0], func() { ended++ })
 	w.onSilence(targets[0], func() { forgotten++ })()
-	round := func(changed bool, firsts ...int) {
+	ask := func(changed bool, firsts ...int) {
 		t.Helper()
-		if got := w.round(t.Context()); got != changed {
+		number++
+		if got := w.askAll(t.Context(), number); got != changed {
 			t.Errorf("changed: %t, want %t", got, changed)
 		}
 		var got []int
@@ -137,29 +147,88 @@ func TestWatch(t *testing.T) {
 			t.Errorf("only %d targets are tried", n)
 		}
 	}
-	round(false, 0, 1, 2)
+	ask(false, 0, 1, 2)
 	down[targets[0]] = true
-	round(true, 1, 1, 2)
+	ask(true, 1, 1, 2)
 	if ended != 0 {
 		t.Error("a connection was ended after one missing answer")
 	}
 	down[targets[0]] = false
-	round(true, 0, 1, 2)
+	ask(true, 0, 1, 2)
 	down[targets[0]] = true
-	round(true, 1, 1, 2)
-	round(false, 1, 1, 2)
+	ask(true, 1, 1, 2)
+	ask(false, 1, 1, 2)
 	if ended != 1 || forgotten != 0 {
 		t.Errorf("%d connections were ended and %d that were over already, want 1 and 0", ended, forgotten)
 	}
+	// One that hangs still takes connections: whoever got through to it meanwhile is sent on.
+	w.onSilence(targets[0], func() { ended++ })
+	ask(false, 1, 1, 2)
+	if ended != 2 {
+		t.Error("a connection to one that was silent already was not ended")
+	}
 	down[targets[1]], down[targets[2]] = true, true
 	w.onSilence(targets[1], func() { t.Error("a connection was ended, and there is nobody else to go to") })
-	round(true, 0, 1, 2)
-	round(false, 0, 1, 2)
+	ask(true, 0, 1, 2)
+	ask(false, 0, 1, 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	down[targets[0]] = false
-	if w.round(ctx) {
+	if w.askAll(ctx, number+1) {
 		t.Error("an answer was taken over though the asking was broken off")
+	}
+}
+
+// Questions overlap: one that was asked earlier and comes to nothing later must not put
+// silent who has answered since, nor the other way round.
+func TestWatchLateAnswers(t *testing.T) {
+	w, targets, _ := testWatch(t)
+	for _, c := range []struct {
+		number           int
+		answers, changed bool
+	}{
+		{2, true, false}, {1, false, false}, {3, false, true}, {2, true, false}, {5, true, true}, {4, false, false},
+	} {
+		if got := w.learn(targets[0], c.number, c.answers); got != c.changed {
+			t.Errorf("question %d, answer %t: changed %t, want %t", c.number, c.answers, got, c.changed)
+		}
+	}
+}
+
+// A question that hangs must hold up neither the next one nor those to others, nor the
+// names: they follow within the time for an answer.
+func TestWatchDoesNotWait(t *testing.T) {
+	w, targets, _ := testWatch(t)
+	if err := w.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	w.ask = func(ctx context.Context, a asked) error {
+		if a.Address != targets[1] {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(answerWithin):
+		}
+		return errors.New("no answer")
+	}
+	ended := make(chan time.Duration, 1)
+	w.onSilence(targets[1], func() { ended <- time.Since(began) })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- w.run(ctx) }()
+	took := <-ended
+	if limit := answerWithin + askEvery*(cutAfter-1) + 200*time.Millisecond; took > limit {
+		t.Errorf("a connection to one that hangs ends after %s, expected %s at most", took, limit)
+	}
+	zone, err := os.ReadFile(w.spec.Zone)
+	if err != nil || strings.Contains(string(zone), "A\t"+targets[1].Addr().String()+"\n") {
+		t.Errorf("the zone still has the one that hangs (%v)", err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -182,7 +251,7 @@ func TestWatchWritesZone(t *testing.T) {
 		t.Errorf("the zone has %t %t %t of the masters, want all but the second", has(targets[0]), has(targets[1]), has(targets[2]))
 	}
 	down[targets[1]] = false
-	if !w.round(t.Context()) {
+	if !w.askAll(t.Context(), 1) {
 		t.Error("no change was seen")
 	}
 	if err := w.writeZone(); err != nil || !has(targets[1]) {

@@ -75,9 +75,12 @@ func kubeletYAML(p *plan.Plan, m *plan.Machine, opt Options) ([]byte, error) {
 			return nil, err
 		}
 	}
-	b := fmt.Appendf(nil, kubeletTemplate, m.Address, kubeletPort, readOnly, KubernetesCA, p.Network.ServiceDNS, RuntimeSocket)
+	b := fmt.Appendf(nil, kubeletTemplate, m.Address, kubeletPort, readOnly, KubernetesCA, p.Network.ServiceDNS, RuntimeSocket, KeepFree>>20)
 	if m.Role == contract.Master {
 		b = append(b, "staticPodPath: "+ManifestDir+"\n"...)
+	}
+	if len(ImpatientClient(p)) > 0 {
+		b = fmt.Appendf(b, "nodeLeaseDurationSeconds: %d\n", 4*renewLease)
 	}
 	if len(opt.FeatureGates) > 0 {
 		var names []string
@@ -93,10 +96,23 @@ func kubeletYAML(p *plan.Plan, m *plan.Machine, opt Options) ([]byte, error) {
 	return b, nil
 }
 
+// KeepFree is what has to stay free on a machine's disk, in bytes: where there is less, its
+// kubelet evicts pods.
+const KeepFree = 1 << 30
+
+// renewLease is how often, in seconds, a kubelet without a load balancer tells the API that
+// it is alive: a quarter of nodeLeaseDurationSeconds. A kubelet mostly watches, and a watch that
+// has ended begins again only after a pause of its client, which is longer each time (client-go's
+// reflectors). The lease knows no pause: it goes to the next API server as soon as the
+// connection is given up, or with the next renewal. By default that would come every 10 s.
+const renewLease = 2
+
 // Why what is not the default: serverTLSBootstrap makes the kubelet ask for its serving
 // certificate too, which the trusted side checks against the plan; the taint keeps pods
-// away until that side has put the plan's labels and taints on the node; the disks'
-// thresholds are amounts, since a share of a large disk is a lot of room.
+// away until that side has put the plan's labels and taints on the node;
+// nodeStatusReportFrequency is when a kubelet reports at the latest, also where nothing has
+// changed: after a recovery the API has its node as it was long ago, and by default it would
+// say nothing for five minutes; the disks' thresholds are amounts, since a share of a large disk is a lot of room.
 const kubeletTemplate = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: %s
@@ -124,14 +140,15 @@ resolvConf: /etc/resolv.conf
 rotateCertificates: true
 serverTLSBootstrap: true
 serializeImagePulls: false
+nodeStatusReportFrequency: 30s
 registerWithTaints:
 - key: craton.dev/uninitialized
   effect: NoSchedule
 evictionHard:
   memory.available: 100Mi
-  nodefs.available: 1Gi
+  nodefs.available: %[7]dMi
   nodefs.inodesFree: 1%%
-  imagefs.available: 1Gi
+  imagefs.available: %[7]dMi
   imagefs.inodesFree: 1%%
 `
 
