@@ -25,6 +25,9 @@ PURE = ./contract/... ./cluster/... ./plan/... ./packets/... ./filter/... ./pki/
 # Tests that take ten minutes and more, or whose bounds in seconds a busy host does not keep.
 LONG := ^(TestRecoverMasters|TestReplace.*|TestInfra|TestExternalEtcd)$$
 
+# Packages with tests on real etcd and API servers, which these variables name.
+ON_ETCD = $$(grep -rlE --include='*_test.go' 'CRATON_(ETCD|APISERVER)' . | xargs -n 1 dirname | sort -u)
+
 .PHONY: help setup setup-test build check lint test unit race fuzz cluster-test faults-short test-long test-faults up down docs bench
 
 help: ## say what the targets are
@@ -62,9 +65,8 @@ fuzz: ## a minute of fuzzing, shared by all fuzz tests
 # The payload is built first, so that a cold cache does not count in the tests' time limit.
 cluster-test: build ## a real cluster: up, use, change, kill, down
 	$(SUDO) bin/craton payload build
-	CRATON_ETCD=$$($(SUDO) bin/craton payload path etcd) go test ./operate/etcd -count=1 -timeout 5m
 	CRATON_ETCD=$$($(SUDO) bin/craton payload path etcd) CRATON_APISERVER=$$($(SUDO) bin/craton payload path kube-apiserver) \
-		go test ./console/... -count=1 -timeout 10m
+		go test $(ON_ETCD) -count=1 -timeout 10m
 	$(SUDO) go test ./test/... -count=1 -timeout 40m -v -skip "$(LONG)"
 
 test-long: build ## what takes too long for make test: masters replaced, quorum lost for good, no load balancer, external etcd

@@ -38,6 +38,9 @@ type Taken struct {
 	Keys   int
 }
 
+// backupPatience is how long a backup waits for others that work on the cluster.
+const backupPatience = 30 * time.Minute
+
 // Backup writes a new file with a copy of all that the cluster has in etcd, its secrets and its cluster
 // file, which each of the recipients can read. What was acknowledged before the call is in it. The file
 // is there once all of it was checked, or not at all.
@@ -48,7 +51,7 @@ func (c *Cluster) Backup(ctx context.Context, out string, to []age.Recipient) (*
 	if _, err := os.Lstat(out); err == nil {
 		return nil, misuse("%s is there already: name a new file", out)
 	}
-	if err := c.acquire(ctx); err != nil {
+	if err := c.acquire(ctx, backupPatience); err != nil {
 		return nil, err
 	}
 	defer c.release()

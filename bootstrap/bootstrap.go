@@ -7,7 +7,6 @@
 package bootstrap
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,8 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/machines/local"
@@ -91,51 +88,6 @@ func Open(name string, opt Options) (*Cluster, error) {
 
 // pkiDir is where the cluster's secrets are.
 func (c *Cluster) pkiDir() string { return filepath.Join(c.Dir, "pki") }
-
-// acquire makes the cluster's folder and keeps other runs of Up and Down away from it
-// till release. The lock is on the folder itself and ends with the process.
-func (c *Cluster) acquire(ctx context.Context) error {
-	told := false
-	for {
-		if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-			return err
-		}
-		f, err := os.Open(c.Dir)
-		if err != nil {
-			return err
-		}
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			// It may have been removed and made anew between opening and locking.
-			have, err1 := f.Stat()
-			now, err2 := os.Stat(c.Dir)
-			if err1 == nil && err2 == nil && os.SameFile(have, now) {
-				c.lock = f
-				return nil
-			}
-		}
-		f.Close()
-		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
-			return err
-		}
-		if err != nil && !told {
-			c.opt.say("waiting for another craton that works on cluster %s", c.Name)
-			told = true
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("another craton works on cluster %s: %w", c.Name, context.Cause(ctx))
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-func (c *Cluster) release() {
-	if c.lock != nil {
-		c.lock.Close()
-		c.lock = nil
-	}
-}
 
 // record notes the file that the cluster is being brought to, before anything is made of
 // it, so that Down and Status know what there may be.

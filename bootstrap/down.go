@@ -17,7 +17,7 @@ func Down(ctx context.Context, name string, opt Options) error {
 	if _, err := os.Stat(c.Dir); errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("cluster %s: %w", name, ErrNone)
 	}
-	if err := c.acquire(ctx); err != nil {
+	if err := c.acquire(ctx, lockPatience); err != nil {
 		return err
 	}
 	defer c.release()

@@ -71,7 +71,7 @@ func Recover(ctx context.Context, o RecoverOptions, opt Options) (*Recovered, er
 	if err := r.possible(); err != nil {
 		return nil, err
 	}
-	if err := r.c.acquire(ctx); err != nil {
+	if err := r.c.acquire(ctx, lockPatience); err != nil {
 		return nil, err
 	}
 	defer r.c.release()

@@ -82,6 +82,41 @@ func TestMayLeave(t *testing.T) {
 	}
 }
 
+// TestCannotDoAlone protects from a file that takes more masters away than there can be,
+// at that moment, without losing the quorum of those that stay.
+func TestCannotDoAlone(t *testing.T) {
+	for _, test := range []struct {
+		members string // by number: + healthy, - not, l a healthy learner
+		stay    int    // the first ones
+		want    string
+	}{
+		{"+++", 1, ""},
+		{"++-", 1, ""},
+		{"-++", 1, "0 of 1 voters of etcd on the masters that stay are healthy (not demo-master-1), and their quorum is 1"},
+		{"+--", 1, "1 of 3 voters of etcd are healthy (not demo-master-2 and demo-master-3), and their quorum is 2"},
+		{"l++", 1, "no voter of etcd is on the masters that stay"},
+		{"+++++", 3, ""},
+		{"++-++", 3, ""},
+		{"+--++", 3, "1 of 3 voters of etcd on the masters that stay are healthy (not demo-master-2 and demo-master-3)"},
+		{"++---", 3, "2 of 5 voters of etcd are healthy"},
+		{"+++--", 3, ""},
+	} {
+		var members []etcdMember
+		var stay []string
+		for i, c := range test.members {
+			name := fmt.Sprintf("demo-master-%d", i+1)
+			members = append(members, etcdMember{ID: fmt.Sprint(i), Name: name, Healthy: c != '-', Learner: c == 'l'})
+			if i < test.stay {
+				stay = append(stay, name)
+			}
+		}
+		got := cannotDoAlone(members, stay)
+		if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
+			t.Errorf("%s, %d stay: %q, want %q", test.members, test.stay, got, test.want)
+		}
+	}
+}
+
 // TestMembers protects the reading of what etcdctl prints.
 func TestMembers(t *testing.T) {
 	list, err := parseMembers([]byte(`{"header":{"cluster_id":"8b","member_id":"4c","raft_term":2},"members":[

@@ -39,7 +39,7 @@ func (c *Cluster) Replace(ctx context.Context, name string, drain time.Duration)
 	if r.member && len(c.masters()) == 1 {
 		return misuse("%s is the only master, and its disk has all of cluster %s: `craton backup` first; then, with the machine or its disk gone, `craton recover --from FILE` makes it anew", name, c.Name)
 	}
-	if err := c.acquire(ctx); err != nil {
+	if err := c.acquire(ctx, lockPatience); err != nil {
 		return err
 	}
 	defer c.release()

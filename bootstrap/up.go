@@ -69,7 +69,7 @@ func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, erro
 	if c.Platform, err = local.New(c.Name, filepath.Join(c.Dir, "local"), local.Image{}); err != nil {
 		return nil, err
 	}
-	if err := c.acquire(ctx); err != nil {
+	if err := c.acquire(ctx, lockPatience); err != nil {
 		return nil, c.trouble(ctx, stepLock, err)
 	}
 	defer c.release()
@@ -83,6 +83,9 @@ func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, erro
 		}
 	}
 	if err := c.preflight(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.mayShrink(ctx, before); err != nil {
 		return nil, err
 	}
 	j := c.journal("up", Steps())

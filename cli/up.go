@@ -37,7 +37,7 @@ running cluster is refused before anything is touched.`,
 			c, err := bootstrap.Up(cmd.Context(), f, options(p))
 			p.end()
 			if err != nil {
-				return err
+				return misused(err)
 			}
 			took := time.Since(p.began).Seconds()
 			fmt.Fprintf(cmd.OutOrStdout(), `Cluster %s is ready: %d machines, %.1f s.

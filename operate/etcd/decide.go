@@ -23,6 +23,8 @@ type Joiner struct {
 	// the data directory that the machine has now (see data.prepare). Only then can it be
 	// used: raft does not survive a member that forgets what it has acknowledged.
 	Prepared bool
+	// Overdue is the learner of another machine that this one has waited for in vain, or 0.
+	Overdue uint64
 }
 
 // Kind is what to do.
@@ -109,6 +111,11 @@ func (c count) join(j Joiner) Action {
 		}
 	}
 	if len(c.learners) > 0 {
+		// It has no vote, so nobody is worse off without it, and its machine joins anew when it
+		// is back.
+		if l := c.learners[0]; l.ID == j.Overdue && !l.Healthy {
+			return c.remove(l, fmt.Sprintf("it does not answer (%s), and %s waits for its turn", l.Problem, j.Name))
+		}
 		return Action{Kind: None, Member: c.learners[0].ID,
 			Reason: fmt.Sprintf("learner %s is not promoted yet, and there is one learner at a time", c.learners[0].called())}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func peer(name string) string { return "https://" + name + ":2380" }
@@ -121,6 +122,50 @@ func TestDecideJoin(t *testing.T) {
 		got := Decide(View{Members: members(test.members), Joins: &Joiner{Name: test.name, PeerURL: peer(test.name), Prepared: test.prepared}})
 		if got.Kind != test.kind || test.member != 0 && got.Member != test.member || !strings.Contains(got.Reason, test.reason) || got.Reason == "" {
 			t.Errorf("%s, %s joins:\n got %+v\nwant %s %d %q", test.members, test.name, got, test.kind, test.member, test.reason)
+		}
+	}
+}
+
+// TestDecideOverdue protects machines that wait behind a learner whose machine is dead, and
+// learners that answer, those that others wait for, and voters from being taken for one.
+func TestDecideOverdue(t *testing.T) {
+	for _, test := range []struct {
+		members string
+		overdue uint64
+		kind    Kind
+		reason  string
+	}{
+		{"m1* m2+-", 2, Remove, "learner m2: it does not answer (connection refused), and m3 waits for its turn"},
+		{"m1* m2?", 2, Remove, "never started"},
+		{"m1* m2+-", 0, None, "one learner at a time"},
+		{"m1* m2~", 2, None, "one learner at a time"}, // it answers again
+		{"m1* m2- m4 m5?", 2, None, "one learner at a time"},
+		{"m1* m2- m4 m5", 2, Add, ""},
+		{"m1- m2+-", 2, Refuse, "quorum"},
+	} {
+		got := Decide(View{Members: members(test.members), Joins: &Joiner{Name: "m3", PeerURL: peer("m3"), Overdue: test.overdue}})
+		if got.Kind != test.kind || got.Kind == Remove && got.Member != test.overdue || !strings.Contains(got.Reason, test.reason) {
+			t.Errorf("%s, overdue %d:\n got %+v\nwant %s %q", test.members, test.overdue, got, test.kind, test.reason)
+		}
+	}
+}
+
+// TestOverdue protects a learner that is slow: only one that has been silent all the time counts.
+func TestOverdue(t *testing.T) {
+	j := &joining{Options: Options{Patience: time.Minute}}
+	at := time.Unix(0, 0)
+	for _, step := range []struct {
+		members string
+		after   time.Duration
+		want    uint64
+	}{
+		{"m1* m2?", 0, 0}, {"m1* m2?", 59 * time.Second, 0}, {"m1* m2?", time.Second, 2}, {"m1* m2+-", time.Second, 2},
+		{"m1* m2~", time.Second, 0}, {"m1* m2+-", time.Hour, 0}, {"m1* m2+-", time.Minute, 2},
+		{"m1* m2 m4?", time.Minute, 0}, {"m1* m2 m4?", time.Minute, 3}, {"m1* m2-", time.Minute, 0},
+	} {
+		at = at.Add(step.after)
+		if got := j.overdue(members(step.members), at); got != step.want {
+			t.Errorf("%s at %s: overdue is %d, want %d", step.members, at.Sub(time.Unix(0, 0)), got, step.want)
 		}
 	}
 }

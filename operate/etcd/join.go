@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -33,6 +34,10 @@ type Options struct {
 	Log    logr.Logger
 	// Every is the time between two questions; 0 is half a second.
 	Every time.Duration
+	// Patience is how long a learner of another machine may not answer before it is taken out,
+	// so that this one has its turn; 0 is two minutes. It is far more than a machine needs to
+	// start its etcd once it has a member, even where it has to load the image first.
+	Patience time.Duration
 }
 
 // How says how a machine came to its member.
@@ -92,6 +97,12 @@ type Result struct {
 // it has acknowledged. It is removed and a new one is added. A member that was added, but
 // has never started, is used only where the note in the data directory shows that it was
 // added for that directory; a new one costs nothing.
+//
+// # A learner that never comes
+//
+// There is one learner at a time. One whose machine has died would keep all others out until
+// somebody mends it or takes it out of the plan, so that after Options.Patience the next one
+// in line removes it.
 func Join(ctx context.Context, o Options) (Result, error) {
 	if err := o.check(); err != nil {
 		return Result{}, err
@@ -144,6 +155,9 @@ func (o *Options) check() error {
 	if o.Every == 0 {
 		o.Every = 500 * time.Millisecond
 	}
+	if o.Patience == 0 {
+		o.Patience = 2 * time.Minute
+	}
 	_, err := o.TLS.Config()
 	return err
 }
@@ -153,6 +167,9 @@ type joining struct {
 	data    data
 	clients *clients
 	told    string
+	// learner is the one that does not answer, and since when.
+	learner uint64
+	since   time.Time
 }
 
 // removed tells whether the running cluster has no such member any more. Where nobody
@@ -254,12 +271,12 @@ func (j *joining) step(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	action := s.decide(View{Joins: &Joiner{Name: j.Name, PeerURL: j.PeerURL, Prepared: prepared == toJoin}})
+	action := s.decide(View{Joins: &Joiner{Name: j.Name, PeerURL: j.PeerURL, Prepared: prepared == toJoin, Overdue: j.overdue(s.members, time.Now())}})
 	switch action.Kind {
 	case Start:
 		return j.start(s, action.Member)
 	case Remove:
-		j.Log.Info("remove the member that this machine had", "because", action.Reason)
+		j.Log.Info("remove a member", "because", action.Reason)
 		_, err := ask(ctx, j.clients, s.through, changeFor, func(ctx context.Context, c *clientv3.Client) (*clientv3.MemberRemoveResponse, error) {
 			return c.MemberRemove(ctx, action.Member)
 		})
@@ -278,6 +295,20 @@ func (j *joining) step(ctx context.Context) (uint64, error) {
 		return 0, changed(err)
 	}
 	return 0, errors.New(action.Reason)
+}
+
+// overdue is the learner that has not answered for all of the patience; 0 where there is none.
+func (j *joining) overdue(members []Member, now time.Time) uint64 {
+	i := slices.IndexFunc(members, func(m Member) bool { return m.Learner && !m.Healthy })
+	switch {
+	case i < 0:
+		j.learner = 0
+	case members[i].ID != j.learner:
+		j.learner, j.since = members[i].ID, now
+	case now.Sub(j.since) >= j.Patience:
+		return j.learner
+	}
+	return 0
 }
 
 func (j *joining) start(s *seen, member uint64) (uint64, error) {

@@ -129,8 +129,9 @@ func (m *model) fail(format string, args ...any) {
 	m.t.Fatalf("%s\nmembers %+v\nplan %v, off %v, disks %v\nafter%s", fmt.Sprintf(format, args...), m.seen(), m.plan, m.off, m.disk, steps)
 }
 
-// join is one question of a machine that has no data of a member.
-func (m *model) join(name string) {
+// join is one question of a machine that has no data of a member. It may have lost its
+// patience with a learner.
+func (m *model) join(name string, impatient bool) {
 	if m.off[name] {
 		return
 	}
@@ -141,7 +142,13 @@ func (m *model) join(name string) {
 		delete(m.disk, name) // removed: moved aside
 		delete(m.prepared, name)
 	}
-	a := Decide(View{Members: m.seen(), Joins: &Joiner{Name: name, PeerURL: peer(name), Prepared: m.prepared[name]}})
+	var overdue uint64
+	for _, x := range m.seen() {
+		if impatient && x.Learner && !x.Healthy {
+			overdue = x.ID
+		}
+	}
+	a := Decide(View{Members: m.seen(), Joins: &Joiner{Name: name, PeerURL: peer(name), Prepared: m.prepared[name], Overdue: overdue}})
 	m.apply(a, name)
 	if a.Kind != Start {
 		return
@@ -182,7 +189,7 @@ func (m *model) settle(rounds int) {
 	m.t.Helper()
 	for range rounds {
 		for _, name := range m.plan {
-			m.join(name)
+			m.join(name, false)
 		}
 		m.keep()
 		if m.converged() {
@@ -204,6 +211,34 @@ func TestGrowAndShrink(t *testing.T) {
 	}
 }
 
+// TestDeadLearner protects those who come after a learner whose machine has died, and that
+// it has its place when it is back.
+func TestDeadLearner(t *testing.T) {
+	for _, started := range []bool{false, true} {
+		m := newModel(t)
+		m.plan = names[:3]
+		m.join("m2", false) // added
+		if started {
+			m.join("m2", false)
+		}
+		m.off["m2"] = true
+		m.join("m3", false)
+		if len(m.members) != 2 {
+			m.fail("m3 did not wait for its turn")
+		}
+		for range 3 {
+			m.join("m3", true)
+		}
+		m.keep()
+		m.keep()
+		if healthy, voters, _ := tally(m.seen()); healthy != 2 || voters != 2 {
+			m.fail("%d of %d voters healthy, want 2 of 2", healthy, voters)
+		}
+		m.off["m2"] = false
+		m.settle(10)
+	}
+}
+
 // TestRandomLife protects the invariants of apply through any order of failures, lost disks
 // and plans, and that the members become what the plan says once every machine is on.
 func TestRandomLife(t *testing.T) {
@@ -215,7 +250,7 @@ func TestRandomLife(t *testing.T) {
 			switch rapid.SampledFrom([]string{"join", "join", "keep", "keep", "off", "on", "disk", "plan"}).Draw(t, "what") {
 			case "join":
 				if name := machine.Draw(t, "joins"); slices.Contains(m.plan, name) {
-					m.join(name)
+					m.join(name, rapid.Bool().Draw(t, "impatient"))
 				}
 			case "keep":
 				m.keep()
