@@ -70,5 +70,6 @@ func (c *Cluster) tellPlan(ctx context.Context) error {
 			}
 		}
 	}
-	return c.applyObjects(ctx)
+	// What has ended is no reason to stop here: the next steps start it again.
+	return c.apply(ctx, wait)
 }

@@ -31,6 +31,11 @@ func (c *Cluster) loadSecrets() (err error) {
 // applyObjects applies what runs on the cluster from the start: kube-proxy, flannel,
 // CoreDNS, the rights of kubelets and operator, the plan, and the join tokens.
 func (c *Cluster) applyObjects(ctx context.Context) error {
+	return c.apply(ctx, c.await)
+}
+
+// apply is applyObjects with a way to wait for the API.
+func (c *Cluster) apply(ctx context.Context, await func(ctx context.Context, limit, pause time.Duration, check func(context.Context) (string, error)) error) error {
 	if c.told {
 		return nil
 	}
@@ -51,7 +56,7 @@ func (c *Cluster) applyObjects(ctx context.Context) error {
 		resource, _ := meta.UnsafeGuessKindToResource(o.GroupVersionKind())
 		// The API has just come up: what it makes itself (namespaces, default roles) may
 		// be missing for a moment.
-		if err := c.await(ctx, time.Minute, 100*time.Millisecond, func(ctx context.Context) (string, error) {
+		if err := await(ctx, time.Minute, 100*time.Millisecond, func(ctx context.Context) (string, error) {
 			_, err := client.Resource(resource).Namespace(o.GetNamespace()).
 				Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manifests.FieldManager, Force: true})
 			if err != nil {
