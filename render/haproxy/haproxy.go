@@ -77,7 +77,7 @@ defaults
 	option redispatch 1
 	retries 3
 	timeout connect 2s
-	timeout check 1s
+	timeout check 750ms
 	timeout client 1h
 	timeout server 1h
 	timeout tunnel 1h
