@@ -45,7 +45,7 @@ const backupPatience = 30 * time.Minute
 // file, which each of the recipients can read. What was acknowledged before the call is in it. The file
 // is there once all of it was checked, or not at all.
 func (c *Cluster) Backup(ctx context.Context, out string, to []age.Recipient) (*Taken, error) {
-	if c.Plan.File.Etcd != "internal" {
+	if c.Plan.File.Etcd == etcdExternal {
 		return nil, misuse("cluster %s has its data in an etcd of yours (etcd: %s): back that one up where it runs", c.Name, c.Plan.File.Etcd)
 	}
 	if _, err := os.Lstat(out); err == nil {

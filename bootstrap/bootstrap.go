@@ -79,7 +79,7 @@ func Open(name string, opt Options) (*Cluster, error) {
 	if err := json.Unmarshal(b, file); err != nil {
 		return nil, fmt.Errorf("%s: %w; run `craton up` again with the cluster file", filepath.Join(c.Dir, applied), err)
 	}
-	if c.Plan, err = plan.Make(file); err != nil {
+	if c.Plan, err = c.planOf(file); err != nil {
 		return nil, err
 	}
 	c.Platform, err = local.New(name, filepath.Join(c.Dir, "local"), local.Image{})

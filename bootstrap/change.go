@@ -9,15 +9,6 @@ import (
 	"craton.dev/craton/cluster"
 )
 
-// possible refuses files that plan and render but that cannot be brought up yet.
-func possible(f *cluster.Cluster) error {
-	var errs []error
-	if f.Etcd == "selfHosted" {
-		errs = append(errs, fmt.Errorf("etcd: %s: only internal and external can be brought up yet", f.Etcd))
-	}
-	return errors.Join(errs...)
-}
-
 // moving are the fields that may change while the cluster runs. All others are in
 // certificates, addresses or configuration that machines read once.
 var moving = map[string]bool{

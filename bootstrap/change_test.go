@@ -41,17 +41,6 @@ func TestChangeable(t *testing.T) {
 	}
 }
 
-// What cannot be brought up yet is refused by name, and nothing else is.
-func TestPossible(t *testing.T) {
-	for kind, refused := range map[string]bool{"internal": false, "external": false, "selfHosted": true} {
-		c := cluster.Default("demo")
-		c.Etcd = kind
-		if err := possible(c); (err != nil) != refused || refused && !strings.Contains(err.Error(), "etcd: "+kind) {
-			t.Errorf("etcd %s: %v", kind, err)
-		}
-	}
-}
-
 // A name in the list of movable fields that the cluster file does not have would be a
 // typing error that makes a field immovable.
 func TestMovingNamesFields(t *testing.T) {

@@ -28,7 +28,12 @@ func (c *Cluster) foundCluster(ctx context.Context) error {
 	if c.founded() {
 		return nil
 	}
-	return os.WriteFile(filepath.Join(c.Dir, foundedFile), nil, 0o600)
+	return c.note(foundedFile)
+}
+
+// note makes one of the files that say how far the cluster has come.
+func (c *Cluster) note(file string) error {
+	return os.WriteFile(filepath.Join(c.Dir, file), nil, 0o600)
 }
 
 // tellPlan tells a cluster that runs already what is to become of it, before machines come

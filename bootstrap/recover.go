@@ -115,10 +115,10 @@ func (r *recovery) prepare(ctx context.Context) error {
 			return misuse("%s is of cluster %s, but the cluster file in it is of %s", r.o.From, c.Name, file.Name)
 		}
 	}
-	if file.Etcd != "internal" {
+	if file.Etcd == etcdExternal {
 		return misuse("cluster %s has its data in an etcd of yours (etcd: %s): recover that one where it runs", c.Name, file.Etcd)
 	}
-	if c.Plan, err = plan.Make(file); err != nil {
+	if c.Plan, err = plan.Settled(file); err != nil {
 		return err
 	}
 	if c.Platform, err = local.New(c.Name, filepath.Join(c.Dir, "local"), local.Image{}); err != nil {
@@ -153,7 +153,7 @@ func (r *recovery) prepare(ctx context.Context) error {
 		}
 	}
 	// There was a cluster: whatever machine is made from here on joins it.
-	if err := os.WriteFile(filepath.Join(c.Dir, foundedFile), nil, 0o600); err != nil {
+	if err := errors.Join(c.note(foundedFile), c.note(settledFile)); err != nil {
 		return err
 	}
 	return c.record()

@@ -94,7 +94,7 @@ const leaveTime = time.Minute
 // removes it where the others can do without. The machine, which does not know why, asks to
 // be let in again as a learner; that one goes after the machine has gone.
 func (c *Cluster) awaitLeft(ctx context.Context, client kubernetes.Interface, name string) error {
-	if c.Plan.File.Etcd != "internal" {
+	if c.Plan.File.Etcd == etcdExternal {
 		return nil
 	}
 	return wait(ctx, leaveTime, 500*time.Millisecond, func(ctx context.Context) (string, error) {

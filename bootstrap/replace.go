@@ -35,7 +35,7 @@ func (c *Cluster) Replace(ctx context.Context, name string, drain time.Duration)
 		return misuse("cluster %s has no machine %s: it has %s", c.Name, name, strings.Join(names, ", "))
 	}
 	r := &replacement{c: c, m: c.Plan.Machines[i], drainTime: drain}
-	r.member = r.m.Role == contract.Master && c.Plan.File.Etcd == "internal"
+	r.member = r.m.Role == contract.Master && c.Plan.File.Etcd != etcdExternal
 	if r.member && len(c.masters()) == 1 {
 		return misuse("%s is the only master, and its disk has all of cluster %s: `craton backup` first; then, with the machine or its disk gone, `craton recover --from FILE` makes it anew", name, c.Name)
 	}

@@ -117,7 +117,7 @@ use() {
 	mv -T "$WORK/data" "$DIR/data"
 	sync -f "$DIR"
 	rm -rf "$WORK"
-	for component in kube-apiserver kube-controller-manager kube-scheduler; do
+	for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
 		if [ -e "$2/$component.yaml" ]; then
 			cp -p "$2/$component.yaml" "$1/.$component.new"
 			mv "$1/.$component.new" "$1/$component.yaml"

@@ -90,7 +90,10 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 		planned[m.Name] = true
 	}
 	s.Components, err = components(ctx, client, planned)
-	if err == nil && c.Plan.File.Etcd == "internal" {
+	if c.Plan.File.Etcd == etcdSelfHosted {
+		s.Components = countEtcd(s.Components, c.Plan.File.Masters)
+	}
+	if err == nil && c.Plan.File.Etcd != etcdExternal {
 		c.showMembers(ctx, client, s)
 	}
 	if err == nil {

@@ -43,6 +43,7 @@ func steps() []step {
 		{"api", (*Cluster).foundCluster},
 		{"objects", (*Cluster).applyObjects},
 		{"ready", (*Cluster).awaitReady},
+		{"seed", (*Cluster).endSeed},
 	}
 }
 
@@ -58,14 +59,11 @@ func Steps() []string {
 // Up brings the cluster of the file up, or what runs of it to what the file says now.
 // What cannot be changed on a running cluster is refused before anything is touched.
 func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, error) {
-	p, err := plan.Make(file)
-	if err != nil {
+	c := &Cluster{Name: file.Name, Dir: filepath.Join(StateRoot, file.Name), opt: opt}
+	var err error
+	if c.Plan, err = c.planOf(file); err != nil {
 		return nil, err
 	}
-	if err := possible(file); err != nil {
-		return nil, err
-	}
-	c := &Cluster{Name: file.Name, Dir: filepath.Join(StateRoot, file.Name), Plan: p, opt: opt}
 	if c.Platform, err = local.New(c.Name, filepath.Join(c.Dir, "local"), local.Image{}); err != nil {
 		return nil, err
 	}

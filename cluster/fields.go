@@ -130,7 +130,7 @@ func fields() []field {
 			at:      func(c *Cluster) any { return &c.APIPort }},
 
 		{name: "etcd", standard: "internal", enum: values("internal", "external", "selfHosted"),
-			doc: "Where etcd runs. internal: on the masters. external: a cluster that you already have, see externalEtcd. selfHosted: as pods, kept by an operator.",
+			doc: "Where etcd runs. internal: on the masters. external: a cluster that you already have, see externalEtcd. selfHosted: as ordinary pods on the masters, which craton's operator makes and keeps.",
 			at:  func(c *Cluster) any { return &c.Etcd }},
 		{name: "externalEtcd", kind: section, otherwise: "absent; required exactly where etcd is external",
 			doc:     "The etcd cluster that you already have.",

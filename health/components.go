@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"craton.dev/craton/render/manifests"
+	"craton.dev/craton/render/manifests/inventory"
 )
 
 // Component is how one program of the platform is, over all machines. Problem is a
@@ -28,7 +29,7 @@ type Objects struct {
 	Deployments []appsv1.Deployment
 }
 
-// Components are the platform's programs: the static pods by their label, and its
+// Components are the platform's programs: the static pods and those of a self-hosted etcd by their label, and its
 // DaemonSets and Deployments. A stand-in is a problem of its component: the hand-over to
 // the real pod is under way, or something keeps that one from its work. Pods on other
 // machines than these are of machines that are gone.
@@ -36,13 +37,13 @@ func Components(o Objects, machines map[string]bool) []Component {
 	var out []Component
 	index, standIns := map[string]int{}, map[string][]string{}
 	for _, pod := range o.Pods {
-		if _, static := pod.Annotations[corev1.MirrorPodAnnotationKey]; !static {
+		name := pod.Labels[manifests.ComponentLabel]
+		if _, static := pod.Annotations[corev1.MirrorPodAnnotationKey]; !static && name != inventory.EtcdClusterName {
 			continue // counted below, with its DaemonSet or Deployment
 		}
 		if !machines[pod.Spec.NodeName] {
 			continue // its machine is gone, and it soon will be
 		}
-		name := pod.Labels[manifests.ComponentLabel]
 		if pod.Labels[manifests.StandInLabel] == "true" {
 			standIns[name] = append(standIns[name], pod.Spec.NodeName)
 			continue

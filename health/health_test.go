@@ -60,14 +60,16 @@ func TestComponents(t *testing.T) {
 		}
 		return p
 	}
-	ours := pod("etcd", "m1", true)
+	ours := pod("kube-apiserver", "m1", true)
 	ours.Annotations = nil // not static: its DaemonSet counts it
+	own := pod("etcd", "m1", true)
+	own.Annotations = nil // not static either, but nothing else counts it
 	set := func(name string, want, ready int32) appsv1.DaemonSet {
 		return appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: want, NumberReady: ready}}
 	}
 	o := Objects{
 		Pods: []corev1.Pod{
-			pod("etcd", "m1", true), pod("etcd", "m2", false), pod("etcd", "gone", false), ours,
+			own, pod("etcd", "m2", false), pod("etcd", "gone", false), ours,
 			pod("kube-apiserver", "m1", true, manifests.StandInLabel), pod("lonely", "m2", true, manifests.StandInLabel),
 		},
 		DaemonSets: []appsv1.DaemonSet{set("kube-apiserver", 2, 2), set("flannel", 3, 2), set("nowhere", 0, 0)},

@@ -3,9 +3,8 @@ package operate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +23,8 @@ import (
 type Etcd struct {
 	TLS                  etcd.TLS
 	ClientPort, PeerPort int
+	// Pods says that the members are pods which the operator makes, as an EtcdCluster says.
+	Pods bool
 }
 
 // statusEvery is how long a status may stay unwritten while nothing in it changes but
@@ -35,40 +36,49 @@ func addMembers(m ctrl.Manager, plans *planSource, o Options) error {
 	if o.Etcd.TLS.CA == "" {
 		return nil
 	}
-	url := func(host string, port int) string { return "https://" + net.JoinHostPort(host, strconv.Itoa(port)) }
+	keep := etcd.KeepOptions{TLS: o.Etcd.TLS, Log: o.Log.WithName("etcd")}
+	write, finish := writeStatus, func(s etcd.Status) etcd.Status { return s }
+	if o.Etcd.Pods {
+		pods, err := addEtcdCluster(m, plans, o)
+		if err != nil {
+			return err
+		}
+		keep.Seed, keep.Needed, finish = pods.seedURL, pods.needed, pods.report
+		write = func(ctx context.Context, c client.Client, s etcd.Status) error {
+			return errors.Join(writeStatus(ctx, c, s), writeEtcdCluster(ctx, c, s))
+		}
+	}
 	return m.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		reports := make(chan etcd.Status, 1)
-		go keepStatus(ctx, m.GetClient(), reports, o)
-		return etcd.Keep(ctx, etcd.KeepOptions{
-			TLS: o.Etcd.TLS, Log: o.Log.WithName("etcd"),
-			Masters: func() ([]etcd.Master, error) {
-				plan, err := plans.get(ctx)
-				if err != nil {
-					return nil, err
-				}
-				var masters []etcd.Master
-				for _, machine := range plan.Masters() {
-					masters = append(masters, etcd.Master{
-						Name:      machine.Name,
-						ClientURL: url(machine.Address.String(), o.Etcd.ClientPort),
-						PeerURL:   url(machine.Address.String(), o.Etcd.PeerPort),
-					})
-				}
-				return masters, nil
-			},
-			Report: func(s etcd.Status) {
-				select {
-				case reports <- s:
-				default: // the last one is still being written; another follows
-				}
-			},
-		})
+		go keepStatus(ctx, m.GetClient(), reports, write, o)
+		keep.Masters = func() ([]etcd.Master, error) {
+			plan, err := plans.get(ctx)
+			if err != nil {
+				return nil, err
+			}
+			var masters []etcd.Master
+			for _, machine := range plan.Masters() {
+				masters = append(masters, etcd.Master{
+					Name:      machine.Name,
+					ClientURL: etcdURL(machine.Address.String(), o.Etcd.ClientPort),
+					PeerURL:   etcdURL(machine.Address.String(), o.Etcd.PeerPort),
+				})
+			}
+			return masters, nil
+		}
+		keep.Report = func(s etcd.Status) {
+			select {
+			case reports <- finish(s):
+			default: // the last one is still being written; another follows
+			}
+		}
+		return etcd.Keep(ctx, keep)
 	}))
 }
 
 // keepStatus writes what is reported into the cluster, where `craton status` and `craton up`
 // read it.
-func keepStatus(ctx context.Context, c client.Client, reports <-chan etcd.Status, o Options) {
+func keepStatus(ctx context.Context, c client.Client, reports <-chan etcd.Status, write func(context.Context, client.Client, etcd.Status) error, o Options) {
 	var written etcd.Status
 	var at time.Time
 	for {
@@ -79,7 +89,7 @@ func keepStatus(ctx context.Context, c client.Client, reports <-chan etcd.Status
 			if same(written, s) && time.Since(at) < statusEvery {
 				continue
 			}
-			if err := writeStatus(ctx, c, s); err != nil {
+			if err := write(ctx, c, s); err != nil {
 				o.Log.Error(err, "write the status of etcd")
 				continue
 			}

@@ -75,6 +75,8 @@ func Run(ctx context.Context, o Options) error {
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
 				&corev1.Node{}: {Transform: lightNode},
+				// Only read where etcd is self-hosted.
+				&corev1.Pod{}: {Namespaces: map[string]cache.Config{metav1.NamespaceSystem: {}}, Label: etcdAndItsUsers},
 				&corev1.ConfigMap{}: {
 					Namespaces: map[string]cache.Config{manifests.System: {}},
 					Label:      platform,

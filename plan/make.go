@@ -3,18 +3,29 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"craton.dev/craton/cluster"
+	"craton.dev/craton/contract"
 )
 
 // Make works out the plan of a cluster. The cluster is one that package cluster has
 // parsed, with its defaults; an error says which field of it has no plan.
-func Make(c *cluster.Cluster) (*Plan, error) {
+func Make(c *cluster.Cluster) (*Plan, error) { return makePlan(c, Holds(contract.IfEtcdSeed, c)) }
+
+// Settled is the plan of a cluster whose self-hosted etcd has no temporary member any more: the
+// clauses that only that one needs open nothing. Other clusters' is what Make makes.
+func Settled(c *cluster.Cluster) (*Plan, error) { return makePlan(c, false) }
+
+func makePlan(c *cluster.Cluster, seed bool) (*Plan, error) {
 	network, err := networkOf(c)
 	if err != nil {
 		return nil, err
 	}
 	clauses := inForce(c)
+	if !seed {
+		clauses = slices.DeleteFunc(clauses, func(clause contract.Clause) bool { return clause.Condition == contract.IfEtcdSeed })
+	}
 	machines, err := machinesOf(c, network, clauses)
 	if err != nil {
 		return nil, err
@@ -40,6 +51,7 @@ func Make(c *cluster.Cluster) (*Plan, error) {
 		Identities: identitiesOf(c, network, machines),
 		Network:    network,
 		Components: enabled(c),
+		Seed:       seed,
 		File:       c,
 	}, nil
 }

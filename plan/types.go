@@ -32,6 +32,9 @@ type Plan struct {
 	Network    Network    `json:"network"`
 	// Components are the names of the enabled components, sorted.
 	Components []string `json:"components"`
+	// Seed says that the temporary member of a self-hosted etcd may be there: the clauses about it
+	// bind. See Settled.
+	Seed bool `json:"-"`
 	// File is the cluster file that the plan was made from, for settings that only one
 	// renderer needs.
 	File *cluster.Cluster `json:"-"`

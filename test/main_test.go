@@ -29,7 +29,7 @@ const (
 	troubleCluster = "citrouble"
 )
 
-var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster, infraCluster, externalCluster, recoverCluster, mastersCluster}
+var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster, infraCluster, externalCluster, recoverCluster, mastersCluster, selfHostedCluster}
 
 // craton is the program under test.
 var craton string

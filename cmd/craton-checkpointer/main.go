@@ -48,6 +48,7 @@ func run() error {
 		flags.StringVar(f.value, f.name, "", f.what)
 		names = append(names, f.name)
 	}
+	flags.StringVar(&o.EtcdData, "etcd-data", "", "the `path` that is there once this machine has data of a self-hosted etcd; where it is given, etcd is looked after too")
 	flags.Parse(os.Args[1:]) // ends the program where it fails
 	for _, name := range names {
 		if flags.Lookup(name).Value.String() == "" {

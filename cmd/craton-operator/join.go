@@ -26,6 +26,7 @@ func joinEtcd(ctx context.Context, log logr.Logger, args []string) error {
 	flags.StringVar(&o.Name, "name", "", "the machine's `name`")
 	flags.BoolVar(&o.First, "first", false, "this machine may start the cluster")
 	flags.StringVar(&o.DataDir, "data-dir", "", "etcd's data `directory`")
+	flags.StringVar(&o.Manifest, "manifest", "", "the `file` by which the kubelet runs a temporary member: it is removed when the others have removed the member")
 	flags.StringVar(&o.Out, "out", "", "the `file` of etcd's configuration")
 	flags.StringVar(&o.Server.ClientURL, "client-url", "", "the `URL` where the member listens for clients")
 	flags.StringVar(&o.PeerURL, "peer-url", "", "the `URL` where it listens for the other members")
@@ -45,9 +46,16 @@ func joinEtcd(ctx context.Context, log logr.Logger, args []string) error {
 	if *others != "" {
 		o.Endpoints = strings.Split(*others, ",")
 	}
+	if err := etcd.Lock(ctx, o.DataDir, log); err != nil {
+		return fmt.Errorf("prepare etcd on %s: %w", o.Name, err)
+	}
 	result, err := etcd.Join(ctx, o)
 	if err != nil {
 		return fmt.Errorf("prepare etcd on %s: %w", o.Name, err)
+	}
+	if result.How == etcd.Ended {
+		<-ctx.Done() // the kubelet is about to end this pod
+		return nil
 	}
 	log.Info("etcd may start", "member", result.How)
 	return fmt.Errorf("run %s: %w", flags.Arg(0), syscall.Exec(flags.Arg(0), flags.Args(), os.Environ()))

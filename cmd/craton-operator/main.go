@@ -53,6 +53,7 @@ func run() error {
 	flags.StringVar(&o.Etcd.TLS.Key, "etcd-key", "", "the `file` of its key")
 	flags.IntVar(&o.Etcd.ClientPort, "etcd-client-port", 0, "the `port` where each master's member listens for clients")
 	flags.IntVar(&o.Etcd.PeerPort, "etcd-peer-port", 0, "the `port` where it listens for the other members")
+	flags.BoolVar(&o.Etcd.Pods, "etcd-pods", false, "the members of etcd are pods, which the operator makes as EtcdCluster kube-system/etcd says")
 	flags.Parse(os.Args[1:]) // ends the program where it fails
 	if *kubeconfig == "" || flags.NArg() > 0 {
 		flags.Usage()

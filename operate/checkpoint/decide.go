@@ -59,7 +59,9 @@ type State struct {
 	Checkpoint, Active bool
 	// SeenRunning: the component has run, real or not, since the checkpointer started.
 	SeenRunning bool
-	Ages        Ages
+	// Data: of one that is Storing, the machine has data.
+	Data bool
+	Ages Ages
 }
 
 // Ages are for how long something has been so; 0 where it is not.
@@ -78,6 +80,9 @@ type Ages struct {
 	// Left: the Node is no master's, and the API answers though nothing of the component
 	// runs here, nor is to.
 	Left time.Duration
+	// Turn: of one that is Storing, the real pod waits for the data, and the other machines can
+	// do without this one for a moment.
+	Turn time.Duration
 }
 
 // Action is what happens to a stand-in.
@@ -145,9 +150,12 @@ func Decide(s State) Decision {
 		return Decision{Action: Remove, Reason: "this machine is no master any more, and another one does the work"}
 	}
 	var d Decision
-	if s.Kind == Leading {
+	switch s.Kind {
+	case Leading:
 		d = decideLeading(s)
-	} else {
+	case Storing:
+		d = decideStoring(s)
+	default:
 		d = decideServing(s)
 	}
 	d.Refresh = s.Real == Ready

@@ -21,14 +21,12 @@ const (
 	Serving Kind = iota
 	// Leading: those of the whole cluster elect one by a lease; that one acts.
 	Leading
+	// Storing: one on each master keeps data there, which no two can have at once. A
+	// self-hosted etcd.
+	Storing
 )
 
-func (k Kind) String() string {
-	if k == Leading {
-		return "leading"
-	}
-	return "serving"
-}
+func (k Kind) String() string { return [...]string{"serving", "leading", "storing"}[k] }
 
 // Namespace is where the control plane's pods and leases are.
 const Namespace = "kube-system"
@@ -63,13 +61,19 @@ const uninitialized = "craton.dev/uninitialized"
 type Component struct {
 	Name string
 	Kind Kind
+	// Data is, of one that is Storing, a path that is there once the machine has data. Before
+	// that there is nothing to come back with.
+	Data string
 }
 
-// Components are those that a checkpointer looks after.
+// Components are those that every checkpointer looks after.
 func Components() []Component {
 	return []Component{
-		{"kube-apiserver", Serving},
-		{"kube-controller-manager", Leading},
-		{"kube-scheduler", Leading},
+		{Name: "kube-apiserver", Kind: Serving},
+		{Name: "kube-controller-manager", Kind: Leading},
+		{Name: "kube-scheduler", Kind: Leading},
 	}
 }
+
+// Etcd is a self-hosted etcd whose data are there.
+func Etcd(data string) Component { return Component{Name: "etcd", Kind: Storing, Data: data} }

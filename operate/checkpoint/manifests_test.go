@@ -22,10 +22,10 @@ import (
 
 // rendered are what a cluster's masters start with, and the pods that its controllers would
 // make, by component.
-func rendered(t *testing.T) (first map[string][]byte, pods map[string]*corev1.Pod) {
+func rendered(t *testing.T, etcd string) (first map[string][]byte, pods map[string]*corev1.Pod) {
 	t.Helper()
 	c := cluster.Default("demo")
-	c.Masters = 3
+	c.Masters, c.Etcd = 3, etcd
 	p, err := plan.Make(c)
 	if err != nil {
 		t.Fatal(err)
@@ -71,8 +71,36 @@ func rendered(t *testing.T) (first map[string][]byte, pods map[string]*corev1.Po
 // what the checkpointer makes later: for each component there is a checkpoint of the first
 // boot, it is what StandIn makes of the real pod, and both go by the same labels.
 func TestAgreesWithManifests(t *testing.T) {
-	first, pods := rendered(t)
-	for _, c := range checkpoint.Components() {
+	for _, etcd := range []string{"internal", "selfHosted"} {
+		t.Run(etcd, func(t *testing.T) { agree(t, etcd) })
+	}
+	for ours, theirs := range map[string]string{
+		checkpoint.ComponentLabel: manifests.ComponentLabel,
+		checkpoint.StandInLabel:   manifests.StandInLabel,
+		checkpoint.StandInSuffix:  manifests.StandInSuffix,
+
+		checkpoint.AddressEnv:        manifests.AddressEnv,
+		checkpoint.StandInAddressEnv: manifests.StandInAddressEnv,
+	} {
+		if ours != theirs {
+			t.Errorf("%q here is %q there", ours, theirs)
+		}
+	}
+}
+
+func agree(t *testing.T, etcd string) {
+	first, pods := rendered(t, etcd)
+	components := checkpoint.Components()
+	if etcd == "selfHosted" {
+		components = append(components, checkpoint.Etcd("/data"))
+		// As the operator makes it.
+		others := []string{"https://10.32.0.11:2379", "https://10.32.0.12:2379", "https://10.32.0.10:12379"}
+		if err := manifests.WithOthers(&pods["etcd"].Spec, others); err != nil {
+			t.Fatal(err)
+		}
+		pods["etcd"].Spec.Containers[0].Image += ":1"
+	}
+	for _, c := range components {
 		pod := pods[c.Name]
 		if pod == nil || first[c.Name] == nil {
 			t.Errorf("%s: a pod: %t, a checkpoint of the first boot: %t", c.Name, pod != nil, first[c.Name] != nil)
@@ -93,20 +121,8 @@ func TestAgreesWithManifests(t *testing.T) {
 			t.Errorf("%s: the first boot's checkpoint (-) is not that of the real pod (+):\n%s", c.Name, diff)
 		}
 	}
-	if len(first) != len(checkpoint.Components()) {
-		t.Errorf("%d checkpoints of the first boot, %d components", len(first), len(checkpoint.Components()))
-	}
-	for ours, theirs := range map[string]string{
-		checkpoint.ComponentLabel: manifests.ComponentLabel,
-		checkpoint.StandInLabel:   manifests.StandInLabel,
-		checkpoint.StandInSuffix:  manifests.StandInSuffix,
-
-		checkpoint.AddressEnv:        manifests.AddressEnv,
-		checkpoint.StandInAddressEnv: manifests.StandInAddressEnv,
-	} {
-		if ours != theirs {
-			t.Errorf("%q here is %q there", ours, theirs)
-		}
+	if len(first) != len(components) {
+		t.Errorf("%d checkpoints of the first boot, %d components", len(first), len(components))
 	}
 }
 

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,8 @@ type answer struct {
 	real   []podNote
 	node   Membership
 	leases map[string]leaseNote
+	// storing are the pods, stand-ins too, of what is Storing and has a stand-in here.
+	storing []podNote
 }
 
 type leaseNote struct{ version, holder string }
@@ -83,6 +86,11 @@ func (o *observer) askAPI(ctx context.Context, now time.Time) answer {
 		names = append(names, c.Name)
 	}
 	a.real, a.err = o.api.pods(ctx, ComponentLabel+" in ("+strings.Join(names, ",")+"),"+StandInLabel+"!=true")
+	for _, c := range o.components {
+		if _, active, err := o.disk.Has(c.Name); c.Kind == Storing && active && err == nil && a.err == nil {
+			a.storing, a.err = o.api.pods(ctx, ComponentLabel+"="+c.Name)
+		}
+	}
 	if a.err == nil {
 		a.leases = map[string]leaseNote{}
 		for _, c := range o.components {
@@ -141,6 +149,11 @@ func (o *observer) component(ctx context.Context, c Component, run []running, kn
 	if err != nil {
 		// Neither is known: as with a runtime that does not answer, nothing is done.
 		l.Runtime = false
+	}
+	if c.Kind == Storing {
+		l.Turn = turn(o.node, a.storing)
+		_, missing := os.Stat(c.Data)
+		l.Data = missing == nil
 	}
 	// What the API says may be some seconds old, and then the stand-in would be ended.
 	if l.Real == Ready && l.StandIn && c.Kind == Serving && !o.api.realReady(ctx) {

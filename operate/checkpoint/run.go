@@ -25,6 +25,9 @@ type Options struct {
 	Manifests, Checkpoints string
 	// Runtime is the path of the container runtime's socket.
 	Runtime string
+	// EtcdData is there once this machine has data of a self-hosted etcd; "" where etcd is not
+	// self-hosted.
+	EtcdData string
 	// Healthz is the address of /healthz, on loopback; "" for none.
 	Healthz string
 	Log     *slog.Logger
@@ -55,8 +58,12 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("--runtime: %w", err)
 	}
+	components := Components()
+	if o.EtcdData != "" {
+		components = append([]Component{Etcd(o.EtcdData)}, components...) // the others wait for it
+	}
 	c := newCheckpointer(&observer{
-		components: Components(), node: o.Node, label: o.MasterLabel,
+		components: components, node: o.Node, label: o.MasterLabel,
 		api:     &api{own: o.APIOwn, real: real, name: o.API, ca: o.CA, certificates: o.Certificates, node: o.Node},
 		runtime: runtime, disk: &Disk{Manifests: o.Manifests, Checkpoints: o.Checkpoints},
 	}, o.Log)
@@ -111,6 +118,8 @@ type kept struct {
 	again time.Time
 	// known: the pod runs the program that its stand-in has run.
 	known bool
+	// failed is why the checkpoint is not that of the pod, or nil.
+	failed error
 }
 
 // headStart is how much sooner than another one a real pod is trusted that runs the program
@@ -135,12 +144,17 @@ func (c *checkpointer) turn(ctx context.Context, now time.Time) {
 		}
 		d := Decide(state)
 		if d.Refresh {
-			c.say(now, x.Name+" refresh", "the checkpoint could not be renewed", c.refresh(ctx, now, x.Name, s.pods[x.Name], s.looks[x.Name]))
+			err := c.refresh(ctx, now, x.Name, s.pods[x.Name], s.looks[x.Name])
+			c.say(now, x.Name+" refresh", "the checkpoint could not be renewed", err)
+			if err != nil && d.Action == Deactivate {
+				// The next stand-in would be as this one is, and what that needs may be about to go.
+				d = Decision{Reason: "the checkpoint is not that of the real pod yet"}
+			}
 		}
 		c.say(now, x.Name+" action", "the decision could not be carried out", c.act(x.Name, d))
 		// A component whose pods are elsewhere is calm as well, as long as somebody leads.
 		if state.Active || state.API != Answers || d.Action != Keep ||
-			state.Kind == Serving && state.Real != Ready || state.Kind == Leading && state.Ages.Unrenewed > unrenewed/2 {
+			state.Kind != Leading && state.Real != Ready || state.Kind == Leading && state.Ages.Unrenewed > unrenewed/2 {
 			c.calm = false
 		}
 	}
@@ -170,19 +184,23 @@ func (c *checkpointer) act(name string, d Decision) error {
 }
 
 // refresh makes the checkpoint that of this pod, which is ready, where it is another one.
-func (c *checkpointer) refresh(ctx context.Context, now time.Time, name string, note podNote, l Look) error {
+func (c *checkpointer) refresh(ctx context.Context, now time.Time, name string, note podNote, l Look) (err error) {
 	id := note.Metadata.UID
 	if k := c.kept[name]; k.pod == id && now.Before(k.again) && l.Checkpoint {
-		return nil
+		return k.failed
 	}
 	known := c.kept[name].known && c.kept[name].pod == id
-	c.kept[name] = kept{id, now.Add(retryEvery), known}
+	defer func() {
+		if err != nil {
+			c.kept[name] = kept{id, now.Add(retryEvery), known, err}
+		}
+	}()
 	pod, err := c.observer.api.pod(ctx, note.Metadata.Name)
 	if err != nil {
 		return err
 	}
 	if string(pod.UID) != id {
-		return nil // it has just been replaced
+		return fmt.Errorf("pod %s has just been replaced", pod.Name)
 	}
 	have, err := c.observer.api.objects(ctx, pod)
 	if err != nil {
@@ -192,7 +210,7 @@ func (c *checkpointer) refresh(ctx context.Context, now time.Time, name string, 
 	if err != nil {
 		return err
 	}
-	if l.StandIn && c.kept[name].pod == id && !known {
+	if l.StandIn && !known {
 		before, err := c.disk.Read(name)
 		if err != nil {
 			return err
@@ -206,7 +224,7 @@ func (c *checkpointer) refresh(ctx context.Context, now time.Time, name string, 
 	if changed {
 		c.log.Info("the checkpoint is that of the real pod now", "component", name, "pod", pod.Name)
 	}
-	c.kept[name] = kept{id, now.Add(refreshEvery), known}
+	c.kept[name] = kept{id, now.Add(refreshEvery), known, nil}
 	if l.Active || l.StandIn {
 		return nil
 	}

@@ -78,6 +78,8 @@ func standIn(name string, pod *corev1.Pod, have Objects, dir string) (Checkpoint
 			// The kubelet admits no second pod with a port of the machine, nor does the
 			// scheduler place one: the real pod would wait for the stand-in for ever.
 			containers[i].Ports = nil
+			// Nobody has to be given time when it is ended: somebody waits for it to.
+			containers[i].Lifecycle = nil
 			containers[i].ImagePullPolicy = corev1.PullIfNotPresent
 		}
 	}

@@ -15,6 +15,9 @@ type Look struct {
 	Lease              string
 	HeldHere           bool
 	Checkpoint, Active bool
+	// Data and Turn are about one that is Storing: the machine has data, and the other
+	// machines can do without it for a moment.
+	Data, Turn bool
 }
 
 // Tracker remembers of a component since when things have been so. It has no clock: it is
@@ -36,6 +39,7 @@ const (
 	ageReady
 	ageElsewhere
 	ageLeft
+	ageTurn
 )
 
 // State is what Decide wants to know, after this look.
@@ -59,7 +63,7 @@ func (t *Tracker) State(now time.Time, l Look) State {
 	s := State{
 		Kind: t.Kind, Runtime: l.Runtime, Real: l.Real, API: l.API, Pod: l.Pod,
 		RealElsewhere: l.RealElsewhere, Node: l.Node, HeldHere: l.HeldHere, Checkpoint: l.Checkpoint, Active: l.Active,
-		SeenRunning: t.seenRunning,
+		SeenRunning: t.seenRunning, Data: l.Data,
 	}
 	s.Ages.Unrenewed = now.Sub(t.renewed)
 	s.Ages.Unreachable = t.held(now, ageUnreachable, l.API == Unreachable)
@@ -67,6 +71,7 @@ func (t *Tracker) State(now time.Time, l Look) State {
 	s.Ages.Ready = t.held(now, ageReady, answers && l.Runtime && l.Real == Ready)
 	s.Ages.ReadyElsewhere = t.held(now, ageElsewhere, answers && l.RealElsewhere && (t.Kind == Serving || s.Ages.Unrenewed < unrenewed))
 	s.Ages.Left = t.held(now, ageLeft, answers && absent && !l.StandIn && !l.Active && !l.Pod && l.Node == NodeOther)
+	s.Ages.Turn = t.held(now, ageTurn, answers && l.Runtime && l.Real != Absent && l.Pod && l.Turn)
 	return s
 }
 

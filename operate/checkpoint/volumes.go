@@ -194,8 +194,8 @@ func hostVolumes(spec *corev1.PodSpec, tokens []string, dir string) error {
 			readOnly = append(readOnly, v.Name)
 			continue
 		}
-		if v.HostPath == nil && v.EmptyDir == nil && v.DownwardAPI == nil {
-			return fmt.Errorf("volume %s is of a kind that needs the API: a checkpoint can have files of the machine, empty folders, secrets and config maps", v.Name)
+		if v.HostPath == nil && v.EmptyDir == nil && v.DownwardAPI == nil && v.Image == nil {
+			return fmt.Errorf("volume %s is of a kind that needs the API: a checkpoint can have files of the machine, images, empty folders, secrets and config maps", v.Name)
 		}
 	}
 	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {

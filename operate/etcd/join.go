@@ -27,6 +27,9 @@ type Options struct {
 	// DataDir is etcd's. It has to be in a folder that Join may write to: beside it lie
 	// DataDir+".cluster", and data that were moved aside.
 	DataDir string
+	// Manifest is the file by which the kubelet runs a member that is temporary, or "". When
+	// the others have removed such a member, Join does not join again, but removes the file.
+	Manifest string
 	// Out is where etcd's configuration goes.
 	Out    string
 	TLS    TLS
@@ -50,6 +53,8 @@ const (
 	Alone How = "alone"
 	// Joined: the others took it in.
 	Joined How = "joined"
+	// Ended: the member was temporary, and the others have removed it. It is not to start.
+	Ended How = "ended"
 )
 
 // Result is what Join did.
@@ -136,6 +141,10 @@ func Join(ctx context.Context, o Options) (Result, error) {
 		return result, err
 	}
 	result.How, result.Member, err = j.wait(ctx)
+	if errors.Is(err, errEnded) {
+		result.How = Ended
+		return result, j.end()
+	}
 	return result, err
 }
 
@@ -219,6 +228,8 @@ func (j *joining) wait(ctx context.Context) (How, uint64, error) {
 	for {
 		member, err := j.step(ctx)
 		switch {
+		case errors.Is(err, errEnded):
+			return "", 0, err
 		case err == nil && member != 0:
 			return Joined, member, nil
 		case err == nil: // one step further: at once to the next
@@ -266,6 +277,9 @@ func (j *joining) step(ctx context.Context) (uint64, error) {
 	}
 	if err := j.data.mark(fmt.Sprintf("%x", s.cluster), time.Now()); err != nil {
 		return 0, err
+	}
+	if j.Manifest != "" && !s.alone {
+		return 0, errEnded
 	}
 	prepared, err := j.data.prepared()
 	if err != nil {

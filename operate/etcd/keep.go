@@ -21,6 +21,12 @@ type KeepOptions struct {
 	Endpoints []string
 	// Masters are the plan's, at this moment.
 	Masters func() ([]Master, error)
+	// Seed is the client URL of a temporary member, at this moment, or ""; it may be nil. The
+	// plan has no such machine, so that it is removed once the masters' members work.
+	Seed func() string
+	// Needed says why a member that works is not to be removed yet, though the others could do
+	// without it, or ""; it may be nil.
+	Needed func(context.Context, Member) string
 	// Report gets the status after each round; nil for nobody. It must not block.
 	Report func(Status)
 	Log    logr.Logger
@@ -50,7 +56,11 @@ func Keep(ctx context.Context, o KeepOptions) error {
 		if o.Report != nil {
 			o.Report(status)
 		}
-		if !pause(ctx, cmp.Or(o.Every, 2*time.Second)) {
+		every := cmp.Or(o.Every, 2*time.Second)
+		if k.soon {
+			every /= 5
+		}
+		if !pause(ctx, every) {
 			return nil
 		}
 	}
@@ -62,7 +72,9 @@ type keeper struct {
 	// known are the members' URLs of the last round: a member that is to be removed is not
 	// among the plan's masters, but may be the only one that answers.
 	known []string
-	told  string
+	// soon: something changes right now, and the next step may be possible in a moment.
+	soon bool
+	told string
 }
 
 func (k *keeper) round(ctx context.Context) Status {
@@ -82,6 +94,12 @@ func (k *keeper) round(ctx context.Context) Status {
 		}
 	}
 	action := s.decide(View{Masters: masters})
+	k.soon = action.Kind == Promote || action.Kind == Remove || slices.ContainsFunc(s.members, func(m Member) bool { return m.Learner })
+	if m := s.member(action.Member); action.Kind == Remove && m != nil && m.Healthy && k.Needed != nil {
+		if why := k.Needed(ctx, *m); why != "" {
+			action = Action{Kind: None, Reason: fmt.Sprintf("member %s stays for now: %s", m.called(), why)}
+		}
+	}
 	status.Action = string(action.Kind) + ": " + action.Reason
 	if action.Kind == Refuse {
 		status.Refusal = action.Reason
@@ -99,6 +117,9 @@ func (k *keeper) round(ctx context.Context) Status {
 
 func (k *keeper) endpoints(masters []Master) []string {
 	urls := slices.Concat(k.Endpoints, k.known)
+	if k.Seed != nil {
+		urls = append(urls, k.Seed())
+	}
 	for _, m := range masters {
 		urls = append(urls, m.ClientURL)
 	}

@@ -164,31 +164,32 @@ func (l *lab) upAll(all, others []*machine) {
 
 // keep runs the keeper till the test ends. Its plan is set with want.
 func (l *lab) keep(endpoints ...*machine) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
 	var urls []string
 	for _, m := range endpoints {
 		urls = append(urls, m.client)
 	}
-	go func() {
-		done <- Keep(ctx, KeepOptions{
-			TLS: l.tls, Endpoints: urls, Log: l.log.WithName("keeper"), Every: 200 * time.Millisecond,
-			Masters: func() ([]Master, error) {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				var out []Master
-				for _, m := range l.plan {
-					out = append(out, Master{Name: m.name, PeerURL: m.peerURL, ClientURL: m.client})
-				}
-				return out, nil
-			},
-			Report: func(s Status) {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				l.last, l.rounds = s, l.rounds+1
-			},
-		})
-	}()
+	l.keepWith(KeepOptions{Endpoints: urls})
+}
+
+func (l *lab) keepWith(o KeepOptions) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	o.TLS, o.Log, o.Every = l.tls, l.log.WithName("keeper"), 200*time.Millisecond
+	o.Masters = func() ([]Master, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		var out []Master
+		for _, m := range l.plan {
+			out = append(out, Master{Name: m.name, PeerURL: m.peerURL, ClientURL: m.client})
+		}
+		return out, nil
+	}
+	o.Report = func(s Status) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.last, l.rounds = s, l.rounds+1
+	}
+	go func() { done <- Keep(ctx, o) }()
 	l.t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

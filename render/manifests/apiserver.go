@@ -20,6 +20,9 @@ anonymous:
   - path: /healthz
 `
 
+// etcdServers is the flag that says where etcd is.
+const etcdServers = "--etcd-servers="
+
 // AuthenticationPath is where the API server's AuthenticationConfiguration is on a master.
 const AuthenticationPath = "/etc/kubernetes/authentication.yaml"
 
@@ -70,7 +73,7 @@ func apiServer(p *plan.Plan) (program, error) {
 			"--authorization-mode=Node,RBAC",
 			"--enable-admission-plugins=NodeRestriction",
 			"--allow-privileged=true",
-			"--etcd-servers=" + servers,
+			etcdServers + servers,
 			"--etcd-cafile=" + firstboot.EtcdCA,
 			"--etcd-certfile=" + firstboot.CertPath(etcdClient),
 			"--etcd-keyfile=" + firstboot.KeyPath(etcdClient),

@@ -106,18 +106,10 @@ func operator(p *plan.Plan, m *plan.Machine, images Images, _ Bring) (program, e
 		"--leader-elect=true", // more masters may come
 	}
 	files := []string{kubeconfig}
-	if err == nil && etcdKind(p) == "internal" {
-		var client, peer int
-		client, err = part.Port(clauseEtcdClient)
-		if err == nil {
-			peer, err = part.Port(clauseEtcdPeer)
-		}
-		const identity = "etcd-server"
-		command = append(command,
-			"--etcd-client-port="+strconv.Itoa(client), "--etcd-peer-port="+strconv.Itoa(peer),
-			"--etcd-ca="+firstboot.EtcdCA, "--etcd-cert="+firstboot.CertPath(identity), "--etcd-key="+firstboot.KeyPath(identity),
-		)
-		files = append(files, firstboot.EtcdCA, firstboot.CertPath(identity), firstboot.KeyPath(identity))
+	if err == nil {
+		var flags, more []string
+		flags, more, err = operatorEtcd(p)
+		command, files = append(command, flags...), append(files, more...)
 	}
 	return program{
 		name: operatorName, image: image,
@@ -134,10 +126,15 @@ func operator(p *plan.Plan, m *plan.Machine, images Images, _ Bring) (program, e
 // that one's certificate: it may read what is meant for its own machine.
 func checkpointer(p *plan.Plan, m *plan.Machine, images Images, _ Bring) (program, error) {
 	image, err := imageOf(images, operatorName)
+	var flags []string
+	dirs := []dir{{firstboot.KubeletPKIDir, true}, {path.Dir(firstboot.RuntimeSocket), true}, {firstboot.ManifestDir, false}, {CheckpointDir, false}}
+	if etcdKind(p) == etcdSelfHosted {
+		flags, dirs = []string{"--etcd-data=" + etcdDataPath}, append(dirs, dir{etcdDir, true})
+	}
 	api := func(host string) string { return "https://" + net.JoinHostPort(host, apiPort(p)) }
 	return program{
 		name: checkpointerName, image: image,
-		command: []string{
+		command: append([]string{
 			"/usr/local/bin/" + checkpointerName,
 			"--node=" + m.Name,
 			"--api-own=" + api(m.Address.String()),
@@ -148,10 +145,10 @@ func checkpointer(p *plan.Plan, m *plan.Machine, images Images, _ Bring) (progra
 			"--manifests=" + firstboot.ManifestDir,
 			"--checkpoints=" + CheckpointDir,
 			"--healthz=" + net.JoinHostPort(part.Loopback, strconv.Itoa(checkpointerHealthPort)),
-		},
+		}, flags...),
 		env:   map[string]string{"GOGC": "50", "GOMEMLIMIT": "12MiB"},
 		files: []string{firstboot.KubernetesCA},
-		dirs:  []dir{{firstboot.KubeletPKIDir, true}, {path.Dir(firstboot.RuntimeSocket), true}, {firstboot.ManifestDir, false}, {CheckpointDir, false}},
+		dirs:  dirs,
 		cpu:   "10m", memory: "20Mi",
 		startup: part.Get(corev1.URISchemeHTTP, part.Loopback, checkpointerHealthPort, "/healthz"),
 	}, err

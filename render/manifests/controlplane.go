@@ -75,12 +75,22 @@ func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firs
 	}
 
 	statics := []func(*plan.Plan, *plan.Machine, Images, Bring) (program, error){operator, checkpointer}
+	etcdServer := ""
 	switch etcdKind(p) {
-	case "internal":
+	case etcdInternal:
 		statics = append(statics, etcd)
-	case "external":
-	default:
-		return nil, fmt.Errorf("manifests: etcd: %q cannot be run yet: expected internal or external", etcdKind(p))
+	case etcdSelfHosted:
+		data, err := etcdStandIn(p, m, images)
+		if err != nil {
+			return nil, err
+		}
+		add(CheckpointDir, etcdName, data)
+		if how.Founding {
+			statics = append(statics, seed)
+			if etcdServer, err = seedURL(p); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for _, c := range selfHosted {
 		s, err := c.make(p)
@@ -89,6 +99,9 @@ func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firs
 		}
 		if s.image, err = imageOf(images, s.name); err != nil {
 			return nil, err
+		}
+		if etcdServer != "" {
+			s.command = withEtcd(s.command, etcdServer)
 		}
 		data, err := s.standInOf().static(s.name+StandInSuffix, map[string]string{StandInLabel: "true"})
 		if err != nil {

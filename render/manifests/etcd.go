@@ -3,6 +3,7 @@ package manifests
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,13 +24,55 @@ func url(m *plan.Machine, port int) string {
 	return "https://" + net.JoinHostPort(m.Address.String(), strconv.Itoa(port))
 }
 
-// etcd is the master's member. It listens on the machine's own address only, and both
+// etcd is the master's member as a static pod. It listens on the machine's own address only, and both
 // sides of each connection show a certificate. Its health is plain HTTP on loopback, since
 // a kubelet's probe has no certificate to show.
 //
 // Before it starts, the operator's program lets the machine in among the other members, or
 // begins the cluster, and writes its configuration.
 func etcd(p *plan.Plan, m *plan.Machine, images Images, how Bring) (program, error) {
+	client, peer, err := etcdPorts()
+	if err != nil {
+		return program{}, err
+	}
+	return member{
+		cluster: p.Cluster, component: etcdName, name: m.Name, data: "data",
+		clientURL: url(m, client), peerURL: url(m, peer), health: etcdHealthPort,
+		flags: []string{others(otherMembers(p, m, client)), "--first=" + strconv.FormatBool(how.Founding)},
+	}.program(images)
+}
+
+// etcdPorts are where a member listens for clients and for the other members.
+func etcdPorts() (client, peer int, err error) {
+	if client, err = part.Port(clauseEtcdClient); err == nil {
+		peer, err = part.Port(clauseEtcdPeer)
+	}
+	return client, peer, err
+}
+
+// otherMembers are the client URLs of the other masters' members.
+func otherMembers(p *plan.Plan, m *plan.Machine, client int) []string {
+	var urls []string
+	for _, other := range masters(p) {
+		if other.Name != m.Name {
+			urls = append(urls, url(&other, client))
+		}
+	}
+	return urls
+}
+
+// others is the flag by which a member knows where to ask to be let in.
+func others(urls []string) string { return "--others=" + strings.Join(urls, ",") }
+
+// member is a member of etcd, as far as members differ.
+type member struct {
+	cluster, component, name, data string
+	clientURL, peerURL             string
+	health                         int
+	flags                          []string
+}
+
+func (m member) program(images Images) (program, error) {
 	image, err := imageOf(images, etcdName)
 	if err != nil {
 		return program{}, err
@@ -38,43 +81,28 @@ func etcd(p *plan.Plan, m *plan.Machine, images Images, how Bring) (program, err
 	if err != nil {
 		return program{}, err
 	}
-	client, err := part.Port(clauseEtcdClient)
-	if err != nil {
-		return program{}, err
-	}
-	peer, err := part.Port(clauseEtcdPeer)
-	if err != nil {
-		return program{}, err
-	}
-	var others []string
-	for _, other := range masters(p) {
-		if other.Name != m.Name {
-			others = append(others, url(&other, client))
-		}
-	}
 	const server, peers = "etcd-server", "etcd-peer"
-	const config = etcdDir + "/etcd.yaml"
+	config := etcdDir + "/" + m.component + ".yaml"
 	return program{
-		name: etcdName, image: image,
+		name: m.component, image: image,
 		// In the same container, so that it happens each time that etcd is started: the
 		// kubelet runs init containers once a pod.
 		tools: joiner,
-		command: []string{
+		command: slices.Concat([]string{
 			toolsDir + "/usr/local/bin/" + operatorName, "join-etcd",
-			"--cluster=" + p.Cluster,
-			"--name=" + m.Name,
-			"--others=" + strings.Join(others, ","),
-			"--first=" + strconv.FormatBool(how.Founding),
-			"--data-dir=" + etcdDir + "/data",
+			"--cluster=" + m.cluster,
+			"--name=" + m.name,
+		}, m.flags, []string{
+			"--data-dir=" + etcdDir + "/" + m.data,
 			"--out=" + config,
-			"--client-url=" + url(m, client),
-			"--peer-url=" + url(m, peer),
-			"--metrics-url=http://" + net.JoinHostPort(part.Loopback, strconv.Itoa(etcdHealthPort)),
+			"--client-url=" + m.clientURL,
+			"--peer-url=" + m.peerURL,
+			"--metrics-url=http://" + net.JoinHostPort(part.Loopback, strconv.Itoa(m.health)),
 			"--ca=" + firstboot.EtcdCA,
 			"--cert=" + firstboot.CertPath(server), "--key=" + firstboot.KeyPath(server),
 			"--peer-cert=" + firstboot.CertPath(peers), "--peer-key=" + firstboot.KeyPath(peers),
 			"--", "/usr/local/bin/etcd", "--config-file=" + config,
-		},
+		}),
 		files: []string{
 			firstboot.EtcdCA,
 			firstboot.CertPath(server), firstboot.KeyPath(server),
@@ -82,8 +110,8 @@ func etcd(p *plan.Plan, m *plan.Machine, images Images, how Bring) (program, err
 		},
 		dirs: []dir{{etcdDir, false}},
 		cpu:  "100m", memory: "100Mi",
-		startup:   part.Get(corev1.URISchemeHTTP, part.Loopback, etcdHealthPort, "/livez"),
-		readiness: new(part.Get(corev1.URISchemeHTTP, part.Loopback, etcdHealthPort, "/readyz")),
+		startup:   part.Get(corev1.URISchemeHTTP, part.Loopback, m.health, "/livez"),
+		readiness: new(part.Get(corev1.URISchemeHTTP, part.Loopback, m.health, "/readyz")),
 	}, nil
 }
 
@@ -91,7 +119,7 @@ func etcd(p *plan.Plan, m *plan.Machine, images Images, how Bring) (program, err
 // that is its own member alone: it fails with its machine, not before, and no etcd client
 // traffic crosses the network.
 func etcdEndpoints(p *plan.Plan) (string, error) {
-	if etcdKind(p) != "external" {
+	if etcdKind(p) != etcdExternal {
 		client, err := part.Port(clauseEtcdClient)
 		return "https://" + hostIP + ":" + strconv.Itoa(client), err
 	}

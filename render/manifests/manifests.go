@@ -57,6 +57,7 @@ type Images = part.Images
 // a machine's own network, so no clause is about them.
 const (
 	etcdHealthPort         = 2381
+	seedHealthPort         = 12381
 	managerPort            = 10257
 	schedulerPort          = 10259
 	operatorHealthPort     = 10244
@@ -67,6 +68,7 @@ const (
 const (
 	clauseEtcdClient = "master.ingress.etcd-client"
 	clauseEtcdPeer   = "master.ingress.etcd-peer"
+	clauseEtcdSeed   = "master.ingress.etcd-seed"
 	clauseNodePorts  = "worker.ingress.node-ports"
 )
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -243,7 +244,7 @@ func TestOrder(t *testing.T) {
 func TestMounts(t *testing.T) {
 	inside := makePlan(t, 3, 1)
 	outside := external(t)
-	for name, p := range map[string]*plan.Plan{"internal": inside, "external": outside} {
+	for name, p := range map[string]*plan.Plan{"internal": inside, "external": outside, "self-hosted": selfHostedEtcd(t, 3, false)} {
 		t.Run(name, func(t *testing.T) {
 			files, err := MasterFiles(p, "demo-master-1", image, Bring{})
 			if err != nil {
@@ -273,7 +274,7 @@ func TestMounts(t *testing.T) {
 				for _, arg := range args {
 					if flag, value, _ := strings.Cut(arg, "="); strings.HasPrefix(flag, "--") && strings.HasPrefix(value, "/") {
 						named[value] = true
-						if !mounted[value] && !mounted[filepath.Dir(value)] {
+						if !mounted[value] && !slices.ContainsFunc(slices.Collect(maps.Keys(mounted)), func(dir string) bool { return strings.HasPrefix(value, dir+"/") }) {
 							t.Errorf("%s: %s is not mounted", pod.Name, arg)
 						}
 					}
@@ -563,8 +564,6 @@ func TestOperatorPlan(t *testing.T) {
 
 // TestRefusals protects that what cannot be run is said, by name, and not half rendered.
 func TestRefusals(t *testing.T) {
-	selfHosted := makePlan(t, 1, 1)
-	selfHosted.File.Etcd = "selfHosted"
 	noEndpoint := external(t)
 	noEndpoint.File.ExternalEtcd.Endpoints = nil
 	none := func(string) string { return "" }
@@ -576,7 +575,6 @@ func TestRefusals(t *testing.T) {
 	}{
 		"a worker":    {makePlan(t, 1, 1), "demo-worker-1", image, "no master"},
 		"nobody":      {makePlan(t, 1, 1), "x", image, `"x"`},
-		"self-hosted": {selfHosted, "demo-master-1", image, "selfHosted"},
 		"no endpoint": {noEndpoint, "demo-master-1", image, "externalEtcd.endpoints"},
 		"no image":    {makePlan(t, 1, 1), "demo-master-1", none, "no image for kube-apiserver"},
 	} {

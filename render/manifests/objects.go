@@ -28,6 +28,7 @@ func Objects(p *plan.Plan, s *pki.Secrets, images Images, tokensExpire time.Time
 	for _, maker := range []func() ([]runtime.Object, error){
 		func() ([]runtime.Object, error) { return access(), nil },
 		func() ([]runtime.Object, error) { return tokens(p, s, tokensExpire) },
+		func() ([]runtime.Object, error) { return etcdObjects(p, images) },
 		func() ([]runtime.Object, error) { return operatorPlan(p, s) },
 		func() ([]runtime.Object, error) { return forPeople(p, s) },
 		func() ([]runtime.Object, error) { return partsObjects(part.Input{Plan: p, Secrets: s, Images: images}) },
@@ -58,12 +59,13 @@ func Objects(p *plan.Plan, s *pki.Secrets, images Images, tokensExpire time.Time
 
 // kept are the kinds of objects that the operator puts back, of those in kube-system. Roles
 // are not among them: who may give rights away has all of them.
-var kept = map[string]bool{"ConfigMap": true, "DaemonSet": true, "Deployment": true, "Service": true, "ServiceAccount": true}
+var kept = map[string]bool{"ConfigMap": true, "DaemonSet": true, "Deployment": true, "Service": true, "ServiceAccount": true,
+	inventory.EtcdCluster.Kind: true}
 
 func keptObjects(all []*unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	list := []*unstructured.Unstructured{}
 	for _, u := range all {
-		if kept[u.GetKind()] && u.GetNamespace() == part.Namespace {
+		if kept[u.GetKind()] && u.GetNamespace() == part.Namespace || u.GetKind() == "CustomResourceDefinition" {
 			list = append(list, u)
 		}
 	}

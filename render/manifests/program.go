@@ -45,9 +45,16 @@ type program struct {
 	address, standIn string
 }
 
+// The kinds of etcd that a cluster file can ask for.
+const (
+	etcdInternal   = "internal"
+	etcdExternal   = "external"
+	etcdSelfHosted = "selfHosted"
+)
+
 func etcdKind(p *plan.Plan) string {
 	if p.File == nil || p.File.Etcd == "" {
-		return "internal"
+		return etcdInternal
 	}
 	return p.File.Etcd
 }
@@ -73,10 +80,12 @@ var staying = []corev1.Toleration{
 // toolsDir is where a program finds the image tools.
 const toolsDir = "/tools"
 
-// hostIP stands for the machine's address in a command, and serveOn for program.address.
+// hostIP and nodeName stand for the machine's address and name in a command, and serveOn for
+// program.address.
 const (
-	hostIP  = "$(HOST_IP)"
-	serveOn = "$(" + AddressEnv + ")"
+	hostIP   = "$(HOST_IP)"
+	nodeName = "$(NODE_NAME)"
+	serveOn  = "$(" + AddressEnv + ")"
 )
 
 // pod runs it as root, whose files it has to read, with no capability that it does not
@@ -110,8 +119,10 @@ func (s program) pod() (corev1.PodTemplateSpec, error) {
 		container.ReadinessProbe = part.Probe(*s.readiness, 1, 3)
 		container.ReadinessProbe.TimeoutSeconds = 5
 	}
-	if slices.ContainsFunc(s.command, func(arg string) bool { return strings.Contains(arg, hostIP) }) {
-		container.Env = append(container.Env, part.FieldEnv("HOST_IP", "status.hostIP"))
+	for _, machine := range []struct{ used, name, field string }{{hostIP, "HOST_IP", "status.hostIP"}, {nodeName, "NODE_NAME", "spec.nodeName"}} {
+		if slices.ContainsFunc(s.command, func(arg string) bool { return strings.Contains(arg, machine.used) }) {
+			container.Env = append(container.Env, part.FieldEnv(machine.name, machine.field))
+		}
 	}
 	if s.address != "" {
 		container.Env = append(container.Env,
