@@ -20,7 +20,7 @@ FILE ?= cluster.yaml
 PACKAGES = $$(go list ./... | grep -v '^craton.dev/craton/test')
 
 # Packages without effects on the host: these run with the race detector.
-PURE = ./contract/... ./cluster/... ./plan/... ./packets/... ./filter/... ./pki/... ./render/... ./operate/... ./doctor/... ./command/... ./cli/... ./health/... ./console/...
+PURE = ./contract/... ./cluster/... ./plan/... ./packets/... ./filter/... ./cloud/... ./audit/... ./pki/... ./render/... ./operate/... ./doctor/... ./command/... ./cli/... ./health/... ./console/...
 
 # Tests that take ten minutes and more, or whose bounds in seconds a busy host does not keep.
 LONG := ^(TestRecoverMasters|TestReplace.*|TestInfra|TestExternalEtcd|TestSelfHostedEtcdMasters)$$

@@ -75,7 +75,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 3 a check ran and foun
 		backupCommand(), recoverCommand(), replaceCommand(),
 		kubeconfigCommand(), kubectlCommand(), sshCommand(), logsCommand(),
 		initCommand(), schemaCommand(),
-		contractCommand(), planCommand(), explainCommand(), renderCommand(),
+		contractCommand(), planCommand(), explainCommand(), renderCommand(), auditCommand(),
 		payloadCommand(), doctorCommand(), verifyCommand(), versionCommand(), docsCommand(),
 	)
 	root.AddCommand(backgroundCommands()...)

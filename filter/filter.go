@@ -16,6 +16,8 @@ import (
 // Ruleset is what a file or a kernel has.
 type Ruleset struct {
 	Chains []*Chain
+	// Sets are named sets of addresses.
+	Sets map[string][]packets.Range
 	// Notes are what a reader did not understand outside of rules.
 	Notes []Note
 }

@@ -165,3 +165,45 @@ func (f *Filter) lively(c *chain, i, j int) packets.Set {
 	}
 	return f.space.Union(sets...)
 }
+
+// Matched is a rule with packets that it accepts.
+type Matched struct {
+	Rule    *Rule
+	Packets packets.Set
+}
+
+// Accepting are the rules that accept packets at these hooks, in their order, with those of
+// within that surely match each; packets that another rule takes before are among them.
+func (f *Filter) Accepting(within packets.Set, hooks ...string) []Matched {
+	var out []Matched
+	seen := map[*chain]bool{}
+	var visit func(c *chain)
+	visit = func(c *chain) {
+		if seen[c] {
+			return
+		}
+		seen[c] = true
+		for i := range c.rules {
+			accepts := f.space.None()
+			for _, r := range append([]rule{c.rules[i]}, c.rules[i].cases...) {
+				switch r.Verdict {
+				case Accept:
+					accepts = accepts.Or(r.sure)
+				case Return: // where the rules that led here accept
+					accepts = accepts.Or(r.sure)
+				case Jump, Goto:
+					visit(f.chains[key{c.Table, r.Target}])
+				}
+			}
+			if accepts = accepts.And(within); !accepts.Empty() {
+				out = append(out, Matched{c.rules[i].Rule, accepts})
+			}
+		}
+	}
+	for _, h := range hooks {
+		for _, c := range f.hooks[h] {
+			visit(c)
+		}
+	}
+	return out
+}

@@ -163,6 +163,30 @@ func Prefix(p netip.Prefix) Range {
 	return Range{first, last}
 }
 
+// Prefixes is the shortest list of prefixes that holds exactly the addresses of a range.
+func Prefixes(r Range) []netip.Prefix {
+	var out []netip.Prefix
+	for r.First.Compare(r.Last) <= 0 {
+		a := ToAddress(r.First)
+		bits := a.BitLen()
+		for bits > 0 {
+			wider := Prefix(netip.PrefixFrom(a, bits-1))
+			if wider.First != r.First || wider.Last.Compare(r.Last) > 0 {
+				break
+			}
+			bits--
+		}
+		p := netip.PrefixFrom(a, bits)
+		out = append(out, p)
+		last := Prefix(p).Last
+		if last.Compare(r.Last) >= 0 || last == (Value{^uint64(0), ^uint64(0)}) {
+			break
+		}
+		r.First = last.next()
+	}
+	return out
+}
+
 // IPv4 is the range of all addresses of IPv4.
 var IPv4 = Range{Value{Lo: v4}, Value{Lo: v4 + 1<<32 - 1}}
 

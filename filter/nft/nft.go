@@ -12,6 +12,7 @@ import (
 	"fmt"
 
 	"craton.dev/craton/filter"
+	"craton.dev/craton/packets"
 )
 
 // MaxSize is how many bytes a ruleset may have.
@@ -77,6 +78,12 @@ func (b *builder) finish() (*filter.Ruleset, error) {
 			continue // its table or chain was deleted again
 		}
 		p.chain.Rules = append(p.chain.Rules, b.interpret(p))
+	}
+	b.rules.Sets = map[string][]packets.Range{}
+	for key, s := range b.sets {
+		if f, ok := (selector{read: address}).field("==", s.elements); ok && !s.dynamic && len(s.elements) > 0 {
+			b.rules.Sets[key.name] = append(b.rules.Sets[key.name], f.Ranges...)
+		}
 	}
 	return &b.rules, nil
 }

@@ -152,7 +152,7 @@ func (p *parser) match() (any, bool) {
 	switch t := p.peek(); {
 	case t.kind == '=' || t.kind == 'w' && t.text == "eq":
 		op = "=="
-	case t.kind == 'm' || t.kind == 'w' && t.text == "ne":
+	case t.kind == 'm' || t.kind == '!' || t.kind == 'w' && t.text == "ne": // "ct state ! invalid" has none of the bits
 		op = "!="
 	case t.kind == '<' || t.kind == 'w' && t.text == "lt":
 		op = "<"

@@ -1,0 +1,160 @@
+package audit_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"craton.dev/craton/audit"
+	"craton.dev/craton/contract"
+)
+
+// Bad documents end in an error that names the file and the line or resource.
+func TestBadDocuments(t *testing.T) {
+	tf := func(resource string) string {
+		return `{"format_version": "1.2", "terraform_version": "1", "planned_values": {"root_module": {"resources": [` + resource + `]}}}`
+	}
+	for name, test := range map[string]struct{ text, want string }{
+		"truncated":              {"{\"SecurityGroups\": [\n{\"GroupId\": \"sg-1\"", "doc:2: "},
+		"not JSON that we know":  {`{"Reservations": []}`, "doc: this JSON has Reservations: expected"},
+		"a list":                 {`[1, 2]`, "doc:1: this is no JSON that is known here"},
+		"a number":               {"{\n\"SecurityGroups\": 7}", "doc:2: "},
+		"no groups":              {`{"SecurityGroups": []}`, "doc: there are no security groups"},
+		"no id":                  {`{"SecurityGroups": [{"GroupName": "x"}]}`, "doc: SecurityGroups[0] has no GroupId"},
+		"a port of text":         {"{\"SecurityGroups\": [{\"GroupId\": \"sg-1\", \"IpPermissions\": [\n{\"FromPort\": \"x\"}]}]}", "doc:2: "},
+		"ports turned around":    {`{"SecurityGroups": [{"GroupId": "sg-1", "IpPermissions": [{"IpProtocol": "tcp", "FromPort": 9, "ToPort": 2}]}]}`, "doc: sg-1 IpPermissions[0]: ports 9 to 2"},
+		"ports too high":         {`{"SecurityGroups": [{"GroupId": "sg-1", "IpPermissions": [{"IpProtocol": "tcp", "FromPort": 1, "ToPort": 65536}]}]}`, "ports 1 to 65536"},
+		"no network":             {`{"SecurityGroups": [{"GroupId": "sg-1", "IpPermissions": [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "10.0.0.0/33"}]}]}]}`, `sg-1 IpPermissions[0]: "10.0.0.0/33" is no network`},
+		"nested":                 {strings.Repeat(`{"values":`, 20000), "doc:"},
+		"nested modules":         {`{"terraform_version": "1", "values": {"root_module": ` + strings.Repeat(`{"child_modules": [`, 40) + strings.Repeat(`]}`, 40) + `}}`, "doc: modules are nested more than 32 deep"},
+		"no resources":           {`{"terraform_version": "1", "values": {"root_module": {}}}`, "doc: there are no security groups"},
+		"no values":              {`{"terraform_version": "1"}`, `doc: expected "planned_values"`},
+		"a wrong direction":      {tf(`{"address": "google_compute_firewall.x", "type": "google_compute_firewall", "values": {"direction": "UP"}}`), `google_compute_firewall.x: direction is "UP"`},
+		"values of another kind": {tf(`{"address": "aws_security_group.x", "type": "aws_security_group", "values": {"ingress": "all"}}`), "aws_security_group.x: ingress is a string"},
+		"an access of azure's":   {tf(`{"address": "azurerm_network_security_group.x", "type": "azurerm_network_security_group", "values": {"security_rule": [{"direction": "Inbound", "access": "Maybe"}]}}`), `azurerm_network_security_group.x: security_rule[0] : access is "Maybe"`},
+		"a family":               {tf(`{"address": "openstack_networking_secgroup_v2.g", "type": "openstack_networking_secgroup_v2", "values": {"id": "g"}}, {"address": "openstack_networking_secgroup_rule_v2.x", "type": "openstack_networking_secgroup_rule_v2", "values": {"direction": "ingress", "security_group_id": "g", "ethertype": "IPX"}}`), `openstack_networking_secgroup_rule_v2.x: ethertype is "IPX"`},
+		"whose rules":            {"table inet f { chain i { type filter hook input priority 0; accept; } }", "doc: nothing says whose rules these are"},
+		"no rules":               {"# nothing\n", "doc: there are no rules in it"},
+	} {
+		_, err := audit.Run([]audit.Source{{Name: "doc", Data: []byte(test.text)}}, audit.Options{})
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, expected %q", name, err, test.want)
+		}
+	}
+	groups := source(t, "aws-groups.json")
+	if _, err := audit.Run([]audit.Source{groups}, audit.Options{Roles: map[contract.Role][]string{contract.Master: {"sg-nothing"}}}); err == nil || !strings.Contains(err.Error(), "sg-nothing") || !strings.Contains(err.Error(), "bastion") {
+		t.Errorf("a group that is not there: %v", err)
+	}
+	if _, err := audit.Run(nil, audit.Options{}); err == nil {
+		t.Error("nothing to audit is no error")
+	}
+}
+
+// References in a circle end, and what they lead to is unknown.
+func TestCircularReferences(t *testing.T) {
+	text := strings.Replace(string(source(t, "aws-plan.json").Data), `"outputs": {"group_id": {"expression": {"references": ["aws_security_group.this.id", "aws_security_group.this"]}}},`,
+		`"outputs": {"group_id": {"expression": {"references": ["var.node_group", "module.masters.group_id", "var.a", "var.b"]}}},`, 1)
+	text = strings.Replace(text, `{"node_group": {"references": ["aws_security_group.node.id", "aws_security_group.node"]}}`, `{"node_group": {"references": ["module.masters.group_id"]}, "a": {"references": ["module.masters.group_id"]}, "b": {"references": ["module.masters.group_id"]}}`, 1)
+	a := run(t, audit.Options{}, audit.Source{Name: "plan.json", Data: []byte(text)})
+	for _, c := range a.Clauses {
+		if c.ID == "worker.ingress.masters-all" && c.Verdict != audit.Unknown {
+			t.Errorf("%s is %s", c.ID, c.Verdict)
+		}
+	}
+	if a.Count().Unknown == 0 {
+		t.Error("nothing is unknown")
+	}
+}
+
+// big is a description with n rules in a hundred groups.
+func big(n int) []byte {
+	type m = map[string]any
+	var groups []m
+	for g := range 100 {
+		name := fmt.Sprintf("group-%d", g)
+		switch g {
+		case 0:
+			name = "masters"
+		case 1:
+			name = "workers"
+		}
+		var rules []m
+		for i := range n / 100 {
+			if g < 2 { // the roles' own groups hold half of all rules
+				i *= 25
+				for j := range 25 {
+					rules = append(rules, rule(g, i+j))
+				}
+				continue
+			}
+			if i%2 == 0 {
+				rules = append(rules, rule(g, i))
+			}
+		}
+		groups = append(groups, m{"GroupId": fmt.Sprintf("sg-%d", g), "GroupName": name, "IpPermissions": rules})
+	}
+	text, err := json.MarshalIndent(m{"SecurityGroups": groups}, "", " ")
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+func rule(g, i int) map[string]any {
+	type m = map[string]any
+	r := m{"IpProtocol": []string{"tcp", "udp"}[i%2], "FromPort": i * 7 % 60000, "ToPort": i*7%60000 + i%40}
+	if i%3 == 0 {
+		r["UserIdGroupPairs"] = []m{{"GroupId": fmt.Sprintf("sg-%d", (g+i)%100)}}
+	} else {
+		r["IpRanges"] = []m{{"CidrIp": fmt.Sprintf("%d.%d.%d.0/%d", 1+i%200, i%256, i/256%256, 16+i%17)}}
+	}
+	return r
+}
+
+// 10,000 rules take less than 2 seconds of processor time and 200 MiB.
+func TestSize(t *testing.T) {
+	data := big(10000)
+	n := bytes.Count(data, []byte("IpProtocol"))
+	if n < 9000 {
+		t.Fatalf("%d rules only", n)
+	}
+	// What the process has before is not the audit's.
+	runtime.GC()
+	debug.FreeOSMemory()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	base := memory.HeapInuse + memory.StackInuse
+	peak, done := uint64(0), make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(10 * time.Millisecond):
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				peak = max(peak, m.HeapInuse+m.StackInuse)
+			}
+		}
+	}()
+	var before, after syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+	a := run(t, audit.Options{NodeNetwork: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}}, audit.Source{Name: "groups.json", Data: data})
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+	close(done)
+	<-stopped
+	took := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	t.Logf("%d rules, %d openings: %s, %d MiB", n, len(a.Openings), took, (peak-base)>>20)
+	if len(a.Openings) < 1000 || took > 2*time.Second || peak-base > 200<<20 {
+		t.Errorf("%d openings, %s, %d MiB: expected 1000 at least, 2s and 200 MiB at most", len(a.Openings), took, (peak-base)>>20)
+	}
+}
