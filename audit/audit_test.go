@@ -1,9 +1,12 @@
 package audit_test
 
 import (
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"craton.dev/craton/audit"
 	"craton.dev/craton/cluster"
@@ -83,4 +86,51 @@ func TestNoFalseAlarmOnOurRules(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The same for any cluster that a file can describe.
+func TestNoFalseAlarmOnAnyCluster(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := fmt.Sprintf("name: p\nmasters: %d\nworkers: %d\nprofile: %s\ningress: %s\napiPort: %d\noptions: {nodePortRange: %t, readOnlyPort: %t, etcdClientPort: %t}\n",
+			rapid.SampledFrom([]int{1, 3, 5}).Draw(t, "masters"), rapid.IntRange(1, 9).Draw(t, "workers"),
+			rapid.SampledFrom([]string{"document", "minimal"}).Draw(t, "profile"),
+			rapid.SampledFrom([]string{"nodePort", "hostPort"}).Draw(t, "ingress"),
+			rapid.SampledFrom([]int{443, 6443}).Draw(t, "apiPort"),
+			rapid.Bool().Draw(t, "nodePortRange"), rapid.Bool().Draw(t, "readOnlyPort"), rapid.Bool().Draw(t, "etcdClientPort"))
+		for name, line := range map[string]string{
+			"registries": "registries: [10.32.0.0/24, 198.51.100.0/28]\n", "infra": "infra: 2\nloadBalancer: false\n",
+			"clock": "timeServers: [192.0.2.123]\n", "resolvers": "resolvers: [203.0.113.53]\n",
+		} {
+			if rapid.Bool().Draw(t, name) {
+				text += line
+			}
+		}
+		c, err := cluster.Parse("cluster.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := plan.Make(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := rapid.SampledFrom(p.Machines).Draw(t, "machine")
+		own, err := nftables.Machine(p, m.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, rules := range map[string][]byte{"router.nft": nftables.Fabric(p, nftables.Options{}), "own.nft": own} {
+			a, err := audit.Run([]audit.Source{{Name: name, Data: rules}}, audit.Options{Cluster: c})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := a.Count(); n != (audit.Counts{}) {
+				for _, c := range a.Clauses {
+					if c.Verdict != audit.Met {
+						t.Errorf("%+v", c)
+					}
+				}
+				t.Fatalf("%s of %s: %s %+v", name, m.Name, a.Sentence(), a.Openings)
+			}
+		}
+	})
 }

@@ -16,7 +16,7 @@ import (
 var likely = map[contract.Role]*regexp.Regexp{
 	contract.Master: regexp.MustCompile(`(?i)(^|[^a-z])(masters?|control[-_ ]?planes?|controllers?|apiservers?)([^a-z]|$)`),
 	contract.Worker: regexp.MustCompile(`(?i)(^|[^a-z])(workers?|nodes?|compute|kubelets?)([^a-z]|$)`),
-	contract.Infra:  regexp.MustCompile(`(?i)(^|[^a-z])(infra|ingress|routers?|edge)([^a-z]|$)`),
+	contract.Infra:  regexp.MustCompile(`(?i)(^|[^a-z])(infra|ingress|edge)([^a-z]|$)`),
 }
 
 // balancing are words by which people name load balancers' groups.

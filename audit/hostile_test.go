@@ -158,3 +158,29 @@ func TestSize(t *testing.T) {
 		t.Errorf("%d openings, %s, %d MiB: expected 1000 at least, 2s and 200 MiB at most", len(a.Openings), took, (peak-base)>>20)
 	}
 }
+
+// Packets must pass the group of Azure's subnet and that of the interface; two groups of the
+// same kind for one role are named.
+func TestAzureLayers(t *testing.T) {
+	subnet := `{"mode": "managed", "type": "azurerm_network_security_group", "name": "net", "instances": [{"attributes": {"id": "/nsg/net", "name": "master-net", "security_rule": [
+		{"name": "no-ssh", "priority": 100, "direction": "Inbound", "access": "Deny", "protocol": "Tcp", "source_port_range": "*", "destination_port_range": "22", "source_address_prefix": "*", "destination_address_prefix": "*"}]}}]},`
+	layer := `{"mode": "managed", "type": "azurerm_subnet_network_security_group_association", "name": "a", "instances": [{"attributes": {"network_security_group_id": "/nsg/net"}}]},`
+	opt := audit.Options{Peers: map[contract.Peer][]string{contract.UserNetwork: {"10.8.0.0/16"}}}
+	opt.Roles = map[contract.Role][]string{contract.Master: {"master-nsg", "master-net"}, contract.Worker: {"worker-nsg"}}
+	verdict := func(more string) (audit.Verdict, *audit.Audit) {
+		text := strings.Replace(string(source(t, "azure-state.json").Data), `"resources": [`, `"resources": [`+more, 1)
+		a := run(t, opt, audit.Source{Name: "state.json", Data: []byte(text)})
+		for _, c := range a.Clauses {
+			if c.ID == "master.ingress.ssh" {
+				return c.Verdict, a
+			}
+		}
+		return "", a
+	}
+	if v, a := verdict(subnet + layer); v != audit.Unmet || strings.Contains(fmt.Sprint(a.NotUnderstood), "audit them as two roles") {
+		t.Errorf("ssh is %s behind a subnet that drops it: %v", v, a.NotUnderstood)
+	}
+	if _, a := verdict(subnet); !strings.Contains(fmt.Sprint(a.NotUnderstood), "audit them as two roles") {
+		t.Errorf("two groups of one kind are not named: %v", a.NotUnderstood)
+	}
+}

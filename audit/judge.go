@@ -104,8 +104,8 @@ func (s *surveyed) peers(list []contract.Peer, direction contract.Kind) (who, pe
 			continue
 		}
 		p := s.places[string(peer)]
-		if p == nil {
-			continue
+		if p == nil || s.plan != nil && len(s.plan.Peers[peer]) == 0 {
+			continue // this cluster has none
 		}
 		who = who.Or(s.space.Within(side, p.ranges...))
 		switch {
@@ -207,7 +207,7 @@ func (s *surveyed) clause(a *Audit, one ask, direction contract.Kind, w way) {
 		c.Verdict = Unknown
 	case missing.Empty():
 		c.Verdict = Met
-		c.Evidence = s.evidence(set, w, direction)
+		c.Evidence = s.evidence(set.And(w.accepted), w)
 	case missing.And(w.maybe).Empty() && missing == set:
 		c.Verdict = Unmet
 	case missing.And(w.maybe) == missing:
@@ -216,7 +216,7 @@ func (s *surveyed) clause(a *Audit, one ask, direction contract.Kind, w way) {
 		c.Verdict = Partly
 	}
 	if c.Verdict != Met {
-		c.Evidence = s.evidence(missing, w, direction)
+		c.Evidence = s.evidence(missing, w)
 		if c.Verdict == Partly {
 			missing = missing.Minus(w.maybe)
 		}
@@ -298,7 +298,7 @@ func (s *surveyed) turned(set packets.Set, direction contract.Kind) []packets.Ra
 }
 
 // evidence names the rules that decide about some packets of a set, a few at most.
-func (s *surveyed) evidence(set packets.Set, w way, direction contract.Kind) []string {
+func (s *surveyed) evidence(set packets.Set, w way) []string {
 	out := []string{}
 	n := 0
 	for box := range set.And(w.with).Boxes() {

@@ -191,6 +191,19 @@ func (s *surveyed) unknowns(a *Audit) {
 			}
 		}
 	}
+	for _, role := range machineRoles {
+		alone := map[string]string{}
+		for _, n := range s.roles[role] {
+			g := s.cloud.Find(n)
+			if g == nil || !g.Alone {
+				continue
+			}
+			if other := alone[g.Layer]; other != "" && other != g.Names[0] {
+				add(g.Place.String(), fmt.Sprintf("a machine has one such group of its %s only, and %s has %s as well: their rules were taken together; audit them as two roles", g.Layer, role, other))
+			}
+			alone[g.Layer] = g.Names[0]
+		}
+	}
 	for _, g := range s.cloud.Groups {
 		used := g.Everyone || slices.ContainsFunc(machineRoles, func(role contract.Role) bool {
 			return slices.ContainsFunc(g.Names, func(n string) bool { return slices.Contains(s.roles[role], n) })

@@ -131,6 +131,8 @@ type way struct {
 	hooks []string
 	with  packets.Set // the packets that were looked at
 	peers packets.Set // those on the other side of them
+	// accepted are those that surely pass, with all that tells packets apart.
+	accepted packets.Set
 }
 
 // aside are the dimensions that a way does not tell apart.
@@ -185,7 +187,7 @@ func (s *surveyed) way(role contract.Role, v *view, direction contract.Kind, els
 			with = with.Minus(sp.Within(d, s.pods...)) // pods are behind the machine itself
 		}
 	}
-	w := way{view: v, hooks: hooks, with: with, sure: sp.None(), maybe: sp.None(), asked: sp.None(), peers: sp.None()}
+	w := way{view: v, hooks: hooks, with: with, sure: sp.None(), maybe: sp.None(), asked: sp.None(), peers: sp.None(), accepted: pass.Must(packets.Accept)}
 	for i, family := range []packets.Set{four, six} {
 		if v.families&[...]filter.Families{filter.V4, filter.V6}[i] == 0 {
 			continue

@@ -43,6 +43,8 @@ type Group struct {
 	// Layer is the set of rules that this group belongs to: a packet has to pass each layer
 	// that there is for a machine.
 	Layer string
+	// Alone is set where a machine has one group of a layer at most.
+	Alone bool
 	// Everyone is set where all machines of the document have the group.
 	Everyone bool
 	// AllowsIn and AllowsOut are what becomes of packets that no rule has a word on.

@@ -40,7 +40,7 @@ func azureGroup(r *reader, one *resource) error {
 	if err := decode(one, &v); err != nil {
 		return err
 	}
-	g := &cloud.Group{Names: named(one.Address, v.ID, v.Name), Place: r.place(one)}
+	g := &cloud.Group{Names: named(one.Address, v.ID, v.Name), Place: r.place(one), Layer: "interface", Alone: true}
 	r.doc.Groups = append(r.doc.Groups, g)
 	for i, in := range v.Rules {
 		rule, err := in.rule(filter.Place{File: r.file, Name: fmt.Sprintf("%s security_rule[%d] %s", one.Address, i, in.Name)})
@@ -62,6 +62,23 @@ func azureGroup(r *reader, one *resource) error {
 		g.Rules = append(g.Rules, rule)
 	}
 	return nil
+}
+
+// azureSubnet reads azurerm_subnet_network_security_group_association: packets must pass
+// the subnet's group as well as that of the machine's interface.
+func azureSubnet(r *reader, one *resource) error {
+	var v struct {
+		Group string `json:"network_security_group_id"`
+	}
+	if err := decode(one, &v); err != nil {
+		return err
+	}
+	if name, ok := r.group(one, "network_security_group_id", v.Group); ok {
+		if g := r.doc.Find(name); g != nil {
+			g.Layer = "subnet"
+		}
+	}
+	return user(false, "network_security_group_id")(r, one)
 }
 
 // azureRule reads azurerm_network_security_rule, which names its group.

@@ -41,7 +41,7 @@ func ruleTypes() map[string]reading {
 		"azurerm_network_security_rule":                        azureRule,
 		"azurerm_virtual_network":                              network("address_space"),
 		"azurerm_network_interface_security_group_association": user(false, "network_security_group_id"),
-		"azurerm_subnet_network_security_group_association":    user(false, "network_security_group_id"),
+		"azurerm_subnet_network_security_group_association":    azureSubnet,
 
 		"google_compute_firewall":   googleRule,
 		"google_compute_subnetwork": network("ip_cidr_range"),
