@@ -133,12 +133,17 @@ func Components() []Component {
 			},
 		},
 		{
-			Name: Operator, Version: Version, Module: "craton.dev/craton", License: "Apache-2.0",
+			Name: Operator, Version: Version, Module: module, License: "Apache-2.0",
 			Image: "quay.io/craton/operator:" + Version,
 			Binaries: []Binary{
 				{Operator, "craton.dev/craton/cmd/craton-operator"},
 				{"craton-checkpointer", "craton.dev/craton/cmd/craton-checkpointer"},
 			},
+		},
+		{
+			Name: "console", Version: Version, Module: module, License: "Apache-2.0", OnDemand: true,
+			Image:    "quay.io/craton/console:" + Version,
+			Binaries: []Binary{{"craton-console", "craton.dev/craton/cmd/craton-console"}},
 		},
 	}
 }

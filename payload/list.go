@@ -41,10 +41,10 @@ func List(ctx context.Context, dir string) ([]Row, error) {
 	}}
 	for _, c := range Components() {
 		k, err := "", goErr
-		if err == nil && c.Name == Operator {
+		if err == nil && c.Module == module {
 			var o own
 			if o, err = findOwn(c); err == nil {
-				k, err = o.key(goVersion)
+				k, err = o.key(c.Name, goVersion)
 			}
 		} else if err == nil {
 			k, err = componentKey(c, goVersion)

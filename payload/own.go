@@ -19,8 +19,8 @@ import (
 	"craton.dev/craton/command"
 )
 
-// The operator and the checkpointer are this project's own programs, so they have no
-// pinned graph in source/. They have to be of the same build as the craton that talks to
+// The operator, the checkpointer and the Console are this project's own programs, so they
+// have no pinned graph in source/. They have to be of the same build as the craton that talks to
 // them, so:
 //   - where they are beside the running craton, as an installation has them, those files go
 //     into the image;
@@ -73,7 +73,7 @@ func findOwn(c Component) (own, error) {
 }
 
 // key changes with the files, or with any source of the tree that they are built from.
-func (o own) key(goVersion string) (string, error) {
+func (o own) key(component, goVersion string) (string, error) {
 	h := sha256.New()
 	if o.dir != "" {
 		for _, name := range o.programs {
@@ -81,7 +81,7 @@ func (o own) key(goVersion string) (string, error) {
 				return "", err
 			}
 		}
-		return key(Operator, hex.EncodeToString(h.Sum(nil)))
+		return key(component, hex.EncodeToString(h.Sum(nil)))
 	}
 	files := map[string]bool{"go.mod": true, "go.sum": true}
 	for _, name := range o.programs {
@@ -105,7 +105,7 @@ func (o own) key(goVersion string) (string, error) {
 			return "", err
 		}
 	}
-	return key(Operator, goVersion, hex.EncodeToString(h.Sum(nil)))
+	return key(component, goVersion, hex.EncodeToString(h.Sum(nil)))
 }
 
 // build puts the programs into dir; work is a folder for the meantime.

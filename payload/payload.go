@@ -69,7 +69,7 @@ const atOnce = 2
 type build struct {
 	store     cache.Store
 	goVersion string
-	own       own
+	own       map[string]own // of those that are this project's
 	progress  func(Event)
 	keys      map[string]string // of each component
 	dirs      map[string]string
@@ -94,7 +94,7 @@ func Build(ctx context.Context, opt Options) (*Payload, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &build{store: cache.Store{Dir: dir}, progress: opt.Progress, keys: map[string]string{}, dirs: map[string]string{}}
+	b := &build{store: cache.Store{Dir: dir}, progress: opt.Progress, keys: map[string]string{}, own: map[string]own{}, dirs: map[string]string{}}
 	if err := b.findKeys(ctx, components); err != nil {
 		return nil, failure("what is wanted", dir, err)
 	}
@@ -138,16 +138,16 @@ func (b *build) findKeys(ctx context.Context, components []Component) (err error
 		return err
 	}
 	for _, c := range components {
-		if c.Name != Operator {
+		if c.Module != module {
 			if b.keys[c.Name], err = componentKey(c, b.goVersion); err != nil {
 				return err
 			}
 			continue
 		}
-		if b.own, err = findOwn(c); err != nil {
+		if b.own[c.Name], err = findOwn(c); err != nil {
 			return err
 		}
-		if b.keys[c.Name], err = b.own.key(b.goVersion); err != nil {
+		if b.keys[c.Name], err = b.own[c.Name].key(c.Name, b.goVersion); err != nil {
 			return err
 		}
 	}
@@ -182,8 +182,8 @@ func (b *build) components(ctx context.Context, work *errgroup.Group, components
 
 func (b *build) component(ctx context.Context, c Component) error {
 	dir, err := b.entry(ctx, "bin", c.Name, b.keys[c.Name], func(dir, work string) error {
-		if c.Name == Operator {
-			return b.own.build(ctx, c, dir, work)
+		if c.Module == module {
+			return b.own[c.Name].build(ctx, c, dir, work)
 		}
 		return compile(ctx, c, dir, work)
 	})

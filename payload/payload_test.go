@@ -49,7 +49,7 @@ func TestComponentsAreComplete(t *testing.T) {
 				t.Errorf("%s: %q is not host/name:tag", c.Name, c.Image)
 			}
 		}
-		if c.Name == Operator {
+		if c.Module == module {
 			continue
 		}
 		for _, f := range []string{"module.mod", "module.sum"} {
@@ -124,7 +124,7 @@ func TestOwnKey(t *testing.T) {
 	write("used/data/file", "1")
 	write("unused/a.go", "package unused\n")
 	key := func() string {
-		k, err := own{programs: []string{Operator}, tree: tree}.key("go1")
+		k, err := own{programs: []string{Operator}, tree: tree}.key(Operator, "go1")
 		if err != nil {
 			t.Fatal(err)
 		}
