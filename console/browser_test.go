@@ -22,7 +22,8 @@ import (
 )
 
 // TestBrowser looks at the Console with a real browser: console/npm/browser.mjs has the
-// checks, each a sentence. With CRATON_SHOTS it leaves screenshots in that folder.
+// checks, each a sentence. With CRATON_SHOTS it leaves
+// screenshots in that folder instead.
 func TestBrowser(t *testing.T) {
 	chromium, modules := chromium(), "npm/node_modules/playwright-core"
 	if chromium == "" {

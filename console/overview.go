@@ -113,7 +113,8 @@ func (o *summary) machines() (card, error) {
 	out.Figure = fmt.Sprintf("%d of %d ready", ready, len(rows))
 	for _, role := range []string{"master", "infra", "worker"} {
 		if roles[role] > 0 {
-			out.Detail += sep(out.Detail) + fmt.Sprintf("%d %s", roles[role], role)
+			many := map[string]string{"infra": "infra"}[role]
+			out.Detail += sep(out.Detail) + count(roles[role], role, cmp.Or(many, role+"s"))
 		}
 	}
 	return out, nil
