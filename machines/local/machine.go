@@ -67,7 +67,9 @@ func (p *Platform) Start(ctx context.Context, m plan.Machine, firstBoot []byte) 
 	if err := p.start(processMachine+m.Name, "", []string{p.Self, BootCommand}, func(cmd *exec.Cmd) {
 		cmd.Stdin = bytes.NewReader(spec)
 		cmd.Stdout, cmd.Stderr = console, console
-		cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
+		// Not Unshareflags: with them, Go first makes all mounts private, and a disk that the host
+		// unmounts would stay in use by the other machines.
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNS
 	}); err != nil {
 		return err
 	}

@@ -45,7 +45,13 @@ func containerd(opt Options) []File {
 // containerdTemplate is the configuration of containerd 2.4, whose socket is where the
 // kubelet's configuration expects it without a word here. AppArmor is left to the machine's
 // image: where the kernel has it and the machine is a container, loading a profile fails.
+//
+// What is unpacked of an image is on the disk before the image is said to be there: if the
+// power failed in between, its programs would be empty files for ever.
 const containerdTemplate = `version = 4
+
+[plugins."io.containerd.cri.v1.images"]
+  image_pull_with_sync_fs = true
 
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "%s"

@@ -13,7 +13,8 @@ const (
 )
 
 // imagesFile gets the first pods' images by the way that the kubelet would ask for them a
-// second later, when it has found its pods and made their sandboxes. One that fails is
+// second later, when it has found its pods and made their sandboxes; as that one's, it is on
+// the disk then, which ctr sees to only where it does the work itself. One that fails is
 // left to the kubelet. The processor is what an API server that starts needs most, so that
 // the rest waits for it.
 func imagesFile(opt Options) File {
@@ -21,7 +22,7 @@ func imagesFile(opt Options) File {
 	script.WriteString("#!/bin/bash\n# Gets the images of the machine's first pods, the most urgent first.\n")
 	get := func(images []string) {
 		for i, image := range images {
-			fmt.Fprintf(&script, "ctr --namespace=k8s.io images pull --hosts-dir=%s %s >/dev/null &\n", registryDir, image)
+			fmt.Fprintf(&script, "ctr --namespace=k8s.io images pull --local --sync-fs --hosts-dir=%s %s >/dev/null &\n", registryDir, image)
 			if i%atOnce == atOnce-1 || i == len(images)-1 {
 				script.WriteString("wait\n")
 			}
