@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+	"unique"
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
@@ -190,10 +191,20 @@ func lightNode(in any) (any, error) {
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion,
-			DeletionTimestamp: node.DeletionTimestamp, Labels: node.Labels,
+			DeletionTimestamp: node.DeletionTimestamp, Labels: shared(node.Labels),
 		},
 		Spec: corev1.NodeSpec{Taints: node.Spec.Taints},
 	}, nil
+}
+
+// shared holds each key and value of labels once for all Nodes: with thousands of them,
+// they are most of what is kept.
+func shared(labels map[string]string) map[string]string {
+	out := make(map[string]string, len(labels))
+	for k, v := range labels {
+		out[unique.Make(k).Value()] = unique.Make(v).Value()
+	}
+	return out
 }
 
 func serveHealth(address string, log logr.Logger) (stop func(), err error) {

@@ -115,7 +115,7 @@ func operator(p *plan.Plan, m *plan.Machine, images Images, _ Bring) (program, e
 		name: operatorName, image: image,
 		command: command,
 		// The collector is asked to trade some time for memory.
-		env:   map[string]string{"GOGC": "50", "GOMEMLIMIT": "36MiB"},
+		env:   map[string]string{"GOGC": "50", "GOMEMLIMIT": "28MiB"},
 		files: files,
 		cpu:   "10m", memory: "40Mi",
 		startup: part.Get(corev1.URISchemeHTTP, part.Loopback, operatorHealthPort, "/healthz"),

@@ -8,7 +8,9 @@ package inventory
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
@@ -65,7 +67,27 @@ func Parse(data []byte) (*Inventory, error) {
 		}
 		tokens[m.TokenID] = m.Name
 	}
+	inv.share()
 	return inv, nil
+}
+
+// share lets machines of the same labels and taints hold one copy of them: nobody changes
+// an inventory, and thousands of machines differ in their names only.
+func (inv *Inventory) share() {
+	type kind struct {
+		labels map[string]string
+		taints []string
+	}
+	var kinds []kind // as many as there are roles
+	for i := range inv.Machines {
+		m := &inv.Machines[i]
+		at := slices.IndexFunc(kinds, func(k kind) bool { return maps.Equal(k.labels, m.Labels) && slices.Equal(k.taints, m.Taints) })
+		if at < 0 {
+			kinds = append(kinds, kind{m.Labels, m.Taints})
+			continue
+		}
+		m.Labels, m.Taints = kinds[at].labels, kinds[at].taints
+	}
 }
 
 // Marshal is the inventory as JSON, without indentation: it is one value of a ConfigMap,
