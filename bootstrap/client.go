@@ -91,13 +91,15 @@ func (c *Cluster) awaitAPI(ctx context.Context) error {
 	})
 }
 
+func (c *Cluster) kubeconfigPath() string { return filepath.Join(c.Dir, "kubeconfig") }
+
 // KubeconfigFile writes the kubeconfig into the cluster's folder, 0600, and returns its path.
 func (c *Cluster) KubeconfigFile() (string, error) {
 	b, err := c.Kubeconfig()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(c.Dir, "kubeconfig")
+	path := c.kubeconfigPath()
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b) {
 		return path, nil
 	}

@@ -97,6 +97,9 @@ func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, erro
 	}
 	j.step(len(steps()))
 	j.end(nil)
+	if _, err := c.KubeconfigFile(); err != nil { // for kubectl, and for PublishCounters
+		return nil, err
+	}
 	return c, nil
 }
 

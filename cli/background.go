@@ -3,6 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/machines/local"
 )
 
@@ -17,7 +18,7 @@ func backgroundCommands() []*cobra.Command {
 		{
 			Use: local.GatewayCommand, Hidden: true, Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return local.Gateway(cmd.Context(), cmd.InOrStdin())
+				return local.Gateway(cmd.Context(), cmd.InOrStdin(), bootstrap.PublishCounters)
 			},
 		},
 	}

@@ -45,8 +45,8 @@ type forward struct {
 
 // Gateway lets the host's own programs into the user network by loopback ports, keeps the
 // resolver's names up to who answers, and writes the fabric's log of drops, till ctx ends.
-// The specification is read from r.
-func Gateway(ctx context.Context, r io.Reader) error {
+// The specification is read from r. beside runs beside it, for the cluster of this name.
+func Gateway(ctx context.Context, r io.Reader, beside func(ctx context.Context, cluster string)) error {
 	var spec gatewaySpec
 	if err := json.NewDecoder(r).Decode(&spec); err != nil {
 		return fmt.Errorf("read the gateway's specification: %w", err)
@@ -62,6 +62,10 @@ func Gateway(ctx context.Context, r io.Reader) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.run(ctx) })
+	group.Go(func() error {
+		beside(ctx, spec.Cluster)
+		return nil
+	})
 	for _, f := range spec.Forward {
 		listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(f.Port)))
 		if err != nil {
