@@ -175,18 +175,14 @@ func playAll(ctx context.Context, o options, l *lab, all []scenario, found *resu
 			Scenario: s.name(), Seed: o.seed, Played: time.Now().UTC().Format("2006-01-02 15:04"),
 			Version: strings.Join(strings.Fields(string(version)), " "), Bare: bare.Seconds(),
 		}
-		if s.not != "" {
-			r.Verdict, r.Reasons = unplayed, []string{s.not}
-		} else {
-			began := time.Now()
-			seed := s.seed(o.seed)
-			p := &play{scenario: s, lab: l, row: r, random: rand.New(rand.NewPCG(seed, 0)), seed: seed, began: began}
-			if p.run(ctx, bare) {
-				l.cluster = nil
-			}
-			say("%d of %d: %s: %s (%.0f s) %s", i+1, len(all), s.name(), r.Verdict, time.Since(began).Seconds(), strings.Join(r.Reasons, "; "))
-			ok = ok && r.Verdict == passed
+		began := time.Now()
+		seed := s.seed(o.seed)
+		p := &play{scenario: s, lab: l, row: r, random: rand.New(rand.NewPCG(seed, 0)), seed: seed, began: began}
+		if p.run(ctx, bare) {
+			l.cluster = nil
 		}
+		say("%d of %d: %s: %s (%.0f s) %s", i+1, len(all), s.name(), r.Verdict, time.Since(began).Seconds(), strings.Join(r.Reasons, "; "))
+		ok = ok && r.Verdict == passed
 		if ctx.Err() != nil {
 			return false, errors.New("stopped; the report has what was played till then")
 		}

@@ -39,17 +39,25 @@ type results struct {
 	rows   map[string]*row
 }
 
-// load begins with what earlier runs have found, or with nothing.
+// loadResults begins with what earlier runs have found, or with nothing. What cannot be played
+// here is always among them.
 func loadResults(report string, resume bool) (*results, error) {
 	r := &results{report: report, rows: map[string]*row{}}
-	if !resume {
-		return r, nil
+	if resume {
+		rows, err := readResults(report)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range rows {
+			r.rows[x.Scenario] = x
+		}
 	}
-	rows, err := readResults(report)
-	for _, x := range rows {
-		r.rows[x.Scenario] = x
+	for _, s := range scenarios() {
+		if s.not != "" {
+			r.rows[s.name()] = &row{Scenario: s.name(), Verdict: unplayed, Reasons: []string{s.not}}
+		}
 	}
-	return r, err
+	return r, nil
 }
 
 // left are those of the scenarios that are to be played: first the ones that never were,

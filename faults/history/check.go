@@ -23,7 +23,7 @@ type Verdict struct {
 	Lost int
 	// Wrong are sentences, one a key whose history no register has.
 	Wrong []string
-	// Undecided are the keys for which there was not time enough.
+	// Undecided are the keys for which there was not time enough, or no read at the end.
 	Undecided []string
 }
 
@@ -34,7 +34,7 @@ func (v Verdict) Passed() bool {
 
 // Check decides about a history, each key for itself, within the time for each. The last
 // read of each key has to be after all else has come to rest: what counts as lost is seen
-// from there.
+// from there. A key that nobody has read since its last acknowledged write is undecided.
 func Check(ops []Op, limit time.Duration) Verdict {
 	v := Verdict{}
 	byKey := map[string][]Op{}
@@ -55,8 +55,11 @@ func Check(ops []Op, limit time.Duration) Verdict {
 	}
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		history := settle(byKey[key])
-		lost := lostOf(byKey[key], history)
+		lost, unseen := lostOf(byKey[key], history)
 		v.Lost += len(lost)
+		if unseen {
+			v.Undecided = append(v.Undecided, key)
+		}
 		switch porcupine.CheckOperationsTimeout(register, operations(history), limit) {
 		case porcupine.Ok:
 			if len(lost) > 0 {
@@ -140,7 +143,8 @@ func observed(op Op) []string {
 // lostOf are the values of a history that were acknowledged and did not lead to what was
 // read last. Each successful CAS of the settled history says which value it has replaced,
 // so the way back from the last value is known. A key with puts is one that is written once.
-func lostOf(ops, settled []Op) []string {
+// unseen says that something was acknowledged after the last read.
+func lostOf(ops, settled []Op) (lost []string, unseen bool) {
 	last, at := "", time.Duration(-1)
 	before := map[string]string{}
 	for _, op := range settled {
@@ -152,19 +156,22 @@ func lostOf(ops, settled []Op) []string {
 		}
 	}
 	if at < 0 {
-		return nil // nobody has looked, and there is nothing to say
+		return nil, false // nobody has looked, and there is nothing to say
 	}
 	led := map[string]bool{last: true}
 	for value, ok := before[last]; ok && !led[value]; value, ok = before[value] {
 		led[value] = true
 	}
-	var lost []string
 	for _, op := range ops {
-		if op.Kind != Read && op.Outcome == OK && !led[op.New] {
+		switch {
+		case op.Kind == Read || op.Outcome != OK || led[op.New]:
+		case op.Return > at:
+			unseen = true
+		default:
 			lost = append(lost, op.New)
 		}
 	}
-	return lost
+	return lost, unseen
 }
 
 func sample(values []string) string {

@@ -74,6 +74,8 @@ func TestCheck(t *testing.T) {
 		{"put is lost", []Op{put(0, 1, "a"), read(2, 3, "")}, 1, false},
 		{"put unknown is not there", []Op{put(0, 1, "a", Unknown), read(2, 3, "")}, 0, true},
 		{"put unknown is there", []Op{put(0, 1, "a", Unknown), read(2, 3, "a")}, 0, true},
+		{"nobody has looked since", []Op{cas(0, 1, "", "a"), read(2, 3, "a"), cas(4, 5, "a", "b")}, 0, false},
+		{"nobody has looked since, and what was before is lost", []Op{cas(0, 1, "", "a"), read(2, 3, ""), cas(4, 5, "a", "b")}, 1, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := Check(c.ops, time.Minute)
