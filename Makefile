@@ -66,7 +66,7 @@ fuzz: ## a minute of fuzzing, shared by all fuzz tests
 cluster-test: build ## a real cluster: up, use, change, kill, down
 	$(SUDO) bin/craton payload build
 	CRATON_ETCD=$$($(SUDO) bin/craton payload path etcd) CRATON_APISERVER=$$($(SUDO) bin/craton payload path kube-apiserver) \
-		go test $(ON_ETCD) -count=1 -timeout 10m
+		CRATON_DEX=$$($(SUDO) bin/craton payload path dex) go test $(ON_ETCD) -count=1 -timeout 10m
 	$(SUDO) go test ./test/... -count=1 -timeout 40m -v -skip "$(LONG)"
 
 test-long: build ## what takes too long for make test: masters replaced, quorum lost for good, no load balancer, external etcd

@@ -75,6 +75,8 @@ var rules = []rule{
 		"groups are read as they are, without asking a cloud; what they should be is no matter there"},
 	{"audit", []string{"ours"}, []string{"contract", "cluster", "plan", "packets", "filter/...", "cloud/..."},
 		"somebody else's rules are compared with the contract, whatever platform there is"},
+	{"signin", []string{"ours"}, nil,
+		"a person's side needs no cluster on this host, and works with any provider"},
 	{"verify", []string{"bootstrap", "operate/...", "doctor", "payload/...", "cli", "bench/..."}, nil,
 		"what is gets compared with the plan, not with how it came about"},
 	{"doctor", []string{"ours"}, []string{"command", "disk"},

@@ -54,6 +54,8 @@ type Cluster struct {
 	lock     *os.File
 	// told is set once the API has what this run applies.
 	told bool
+	// first is the password that the first administrator gets, till somebody has seen it.
+	first Password
 	// asked is set once this run has asked the external etcd.
 	asked bool
 }

@@ -16,6 +16,8 @@ var moving = map[string]bool{
 	"registries": true, "timeServers": true,
 	"options.nodePortRange": true, "options.etcdClientPort": true, "options.infraTaint": true,
 	"options.nodeExporter": true, "options.cAdvisor": true,
+	"options.signIn": true, "signIn.firstAdministrator": true, "signIn.tokenMinutes": true, "signIn.sessionHours": true,
+	"signIn.roles": true, "signIn.users": true, "signIn.oidc": true, "signIn.ldap": true, "signIn.github": true, "signIn.saml": true,
 	"ingress": true,
 }
 

@@ -43,6 +43,9 @@ func (c *Cluster) apply(ctx context.Context, await func(ctx context.Context, lim
 	if err != nil {
 		return err
 	}
+	if err := c.tellMasters(ctx); err != nil {
+		return err
+	}
 	config, err := c.config()
 	if err != nil {
 		return err
@@ -98,6 +101,10 @@ func removeUnchosen(ctx context.Context, client dynamic.Interface, p *plan.Plan)
 
 // awaitReady waits until every machine's node is ready and its pods of the platform run.
 func (c *Cluster) awaitReady(ctx context.Context) error {
+	// Also those that were off when the others were told.
+	if err := c.tellMasters(ctx); err != nil {
+		return err
+	}
 	client, err := c.clientset()
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/manifests"
 	"craton.dev/craton/render/manifests/inventory"
+	"craton.dev/craton/render/part"
 )
 
 // platform selects what belongs to the platform.
@@ -72,7 +73,7 @@ func (c *Cluster) removeSurplus(ctx context.Context) error {
 
 // isMaster tells what the machine was, by its Node: the plan has forgotten it.
 func isMaster(ctx context.Context, client kubernetes.Interface, name string) (bool, error) {
-	label, err := manifests.MasterLabel()
+	label, err := part.MasterLabel()
 	if err != nil {
 		return false, err
 	}

@@ -152,6 +152,9 @@ func (c *Cluster) makeSecrets(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := c.firstAdministrator(); err != nil {
+		return err
+	}
 	c.Platform.RegistryAuthority = c.Secrets.Registry
 	c.Platform.APIAuthority = c.Secrets.Authorities[pki.KubernetesCA].Cert
 	return c.renewCertificates(ctx)
@@ -206,7 +209,10 @@ func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine) ([]byte, error)
 	}
 	opt.FirstImages, opt.NextImages = manifests.FirstImages(c.Plan, m.Role, payload.Image)
 	if m.Role == contract.Master {
-		how := manifests.Bring{Founding: m.Name == c.Plan.Machines[0].Name && !c.founded()} // masters come first
+		how := manifests.Bring{
+			Founding:  m.Name == c.Plan.Machines[0].Name && !c.founded(), // masters come first
+			Authority: c.Secrets.Authorities[pki.KubernetesCA].Cert,
+		}
 		if opt.Manifests, err = manifests.MasterFiles(c.Plan, m.Name, payload.Image, how); err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/command"
 	"craton.dev/craton/payload"
+	"craton.dev/craton/signin"
 )
 
 // needRoot refuses what only root can do on a host.
@@ -60,13 +61,18 @@ func openCluster(file, name string) (*bootstrap.Cluster, error) {
 
 func kubeconfigCommand() *cobra.Command {
 	var file, name string
+	var login bool
 	cmd := &cobra.Command{
 		Use:     "kubeconfig",
 		GroupID: groupCluster,
 		Short:   "Print a kubeconfig for this host",
 		Long: `Prints the administrator's kubeconfig. It reaches the API by a loopback port of this host
-and verifies the API's own name. It holds a key: keep it to yourself.`,
+and verifies the API's own name. It holds a key: keep it to yourself.
+
+With --login it is one for everybody who signs in, wherever they are: it has no secret, and
+reaches the API by its name.`,
 		Example: `  craton kubeconfig > demo.kubeconfig
+  craton kubeconfig --login > demo-login.kubeconfig
   KUBECONFIG=~/.kube/config:demo.kubeconfig kubectl --context demo get pods`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -74,7 +80,7 @@ and verifies the API's own name. It holds a key: keep it to yourself.`,
 			if err != nil {
 				return err
 			}
-			b, err := c.Kubeconfig()
+			b, err := kubeconfigFor(c, login)
 			if err != nil {
 				return err
 			}
@@ -83,7 +89,19 @@ and verifies the API's own name. It holds a key: keep it to yourself.`,
 		},
 	}
 	clusterFlags(cmd, &file, &name)
+	cmd.Flags().BoolVar(&login, "login", false, "one without a key, for people who sign in with craton login")
 	return cmd
+}
+
+func kubeconfigFor(c *bootstrap.Cluster, login bool) ([]byte, error) {
+	if !login {
+		return c.Kubeconfig()
+	}
+	api, place, err := c.SignIn(false)
+	if err != nil {
+		return nil, err
+	}
+	return signin.Kubeconfig(c.Name+"-login", api, place, "craton")
 }
 
 func kubectlCommand() *cobra.Command {

@@ -10,6 +10,7 @@ import (
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
 	"craton.dev/craton/payload"
+	"craton.dev/craton/pki"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
 	"craton.dev/craton/render/manifests"
@@ -65,7 +66,9 @@ func firstBoot(in renderInput, m plan.Machine) (*firstboot.Config, error) {
 	opt := firstboot.Options{PauseImage: payload.Image("pause")}
 	opt.FirstImages, opt.NextImages = manifests.FirstImages(in.plan, m.Role, payload.Image)
 	if m.Role == contract.Master {
-		pods, err := manifests.MasterFiles(in.plan, m.Name, payload.Image, manifests.Bring{Founding: m.Name == in.plan.Machines[0].Name})
+		pods, err := manifests.MasterFiles(in.plan, m.Name, payload.Image, manifests.Bring{
+			Founding: m.Name == in.plan.Machines[0].Name, Authority: in.secrets.Authorities[pki.KubernetesCA].Cert,
+		})
 		if err != nil {
 			return nil, err
 		}

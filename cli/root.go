@@ -73,8 +73,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 3 a check ran and foun
 	root.AddCommand(
 		upCommand(), downCommand(), statusCommand(),
 		backupCommand(), recoverCommand(), replaceCommand(),
-		kubeconfigCommand(), kubectlCommand(), sshCommand(), logsCommand(),
-		initCommand(), schemaCommand(),
+		kubeconfigCommand(), kubectlCommand(), loginCommand(), logoutCommand(), sshCommand(), logsCommand(),
+		initCommand(), schemaCommand(), passwordCommand(),
 		contractCommand(), planCommand(), explainCommand(), renderCommand(), auditCommand(),
 		payloadCommand(), doctorCommand(), verifyCommand(), versionCommand(), docsCommand(),
 	)

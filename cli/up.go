@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,11 +48,28 @@ running cluster is refused before anything is touched.`,
   craton status                              see how it is
   craton down                                remove it
 `, c.Name, len(c.Plan.Machines), took, c.Name)
-			return nil
+			return showFirstPassword(cmd.OutOrStdout(), c)
 		},
 	}
 	addFileFlag(cmd, &file)
 	return cmd
+}
+
+// showFirstPassword shows what is never shown again, and only then has it kept.
+func showFirstPassword(to io.Writer, c *bootstrap.Cluster) error {
+	first, ok := c.FirstPassword()
+	if !ok {
+		return nil
+	}
+	if _, err := fmt.Fprintf(to, `
+Sign in with craton login. This password is shown once, and kept nowhere:
+
+  name      %s
+  password  %s
+`, first.Name, first.Password); err != nil {
+		return err
+	}
+	return c.ShownFirstPassword()
 }
 
 func downCommand() *cobra.Command {

@@ -32,6 +32,18 @@ func canonical(c *Cluster, all []field) (*yaml.Node, error) {
 		switch {
 		case f.kind == section && !f.present(c):
 			continue
+		case f.kind == table:
+			if f.rows.count(c) == 0 {
+				continue
+			}
+			value.Kind = yaml.SequenceNode
+			for i := range f.rows.count(c) {
+				row, err := canonical(f.rows.view(c, i), f.fields)
+				if err != nil {
+					return nil, err
+				}
+				value.Content = append(value.Content, row)
+			}
 		case f.kind == section:
 			var err error
 			if value, err = canonical(c, f.fields); err != nil {

@@ -51,8 +51,10 @@ type Cluster struct {
 	// TimeServers are the NTP servers' addresses, where machines keep their own clock.
 	TimeServers []string `json:"timeServers,omitempty"`
 	// SSHKeys are authorized_keys lines for the user core on masters.
-	SSHKeys  []string `json:"sshKeys,omitempty"`
-	Options  Options  `json:"options"`
+	SSHKeys []string `json:"sshKeys,omitempty"`
+	Options Options  `json:"options"`
+	// SignIn counts only where Options.SignIn is set.
+	SignIn   SignIn   `json:"signIn"`
 	Versions Versions `json:"versions"`
 }
 
@@ -72,6 +74,7 @@ type Options struct {
 	InfraTaint     bool `json:"infraTaint"`     // keep user workloads off infra machines
 	NodeExporter   bool `json:"nodeExporter"`
 	CAdvisor       bool `json:"cAdvisor"`
+	SignIn         bool `json:"signIn"`
 }
 
 // Versions pins components; "" means the version built into this craton.

@@ -177,27 +177,33 @@ func TestParseFaults(t *testing.T) {
 		{"sshKeys: [\"ssh-ed25519 AAAA\\nssh-ed25519 AAAA\"]", "2:11", "sshKeys[0]", "has several lines"},
 		{"sshKeys:\n- |\n  -----BEGIN OPENSSH PRIVATE KEY-----\n  c2VjcmV0", "3:3", "sshKeys[0]", "is a private key"},
 	} {
-		file, whole := strings.CutPrefix(c.file, "=")
-		if !whole {
-			file = "name: x\n" + file
-		}
-		_, err := Parse("c.yaml", []byte(file))
-		var all Errors
-		if !errors.As(err, &all) {
-			t.Errorf("%.200q: error is %v", file, err)
-			continue
-		}
-		if len(all) != 1 {
-			t.Errorf("%.200q: %d errors, want one:\n%v", file, len(all), err)
-			continue
-		}
-		at := fmt.Sprintf("%d:%d", all[0].Line, all[0].Column)
-		if c.at != "" && at != c.at || all[0].Path != c.path || !strings.Contains(all[0].Error(), c.says) {
-			t.Errorf("%.200q: got\n  %v\nwant %s: %s: …%s…", file, all[0], c.at, c.path, c.says)
-		}
-		if strings.Contains(err.Error(), "c2VjcmV0") {
-			t.Errorf("the error shows a private key: %v", err)
-		}
+		checkFault(t, c.file, c.at, c.path, c.says)
+	}
+}
+
+// checkFault asks for exactly one error: at a place, about a field, with some words.
+func checkFault(t *testing.T, file, at, path, says string) {
+	t.Helper()
+	file, whole := strings.CutPrefix(file, "=")
+	if !whole {
+		file = "name: x\n" + file
+	}
+	_, err := Parse("c.yaml", []byte(file))
+	var all Errors
+	if !errors.As(err, &all) {
+		t.Errorf("%.200q: error is %v", file, err)
+		return
+	}
+	if len(all) != 1 {
+		t.Errorf("%.200q: %d errors, want one:\n%v", file, len(all), err)
+		return
+	}
+	got := fmt.Sprintf("%d:%d", all[0].Line, all[0].Column)
+	if at != "" && got != at || all[0].Path != path || !strings.Contains(all[0].Error(), says) {
+		t.Errorf("%.200q: got\n  %v\nwant %s: %s: …%s…", file, all[0], at, path, says)
+	}
+	if strings.Contains(err.Error(), "c2VjcmV0") {
+		t.Errorf("the error shows a private key: %v", err)
 	}
 }
 

@@ -11,6 +11,7 @@ const (
 	boolean
 	list // of text
 	section
+	table // a list of sections
 )
 
 // field is one field of the cluster file. The parser, the template, the JSON Schema, the
@@ -45,9 +46,10 @@ type field struct {
 	explain func(int) (fault, hint string)
 	fields  []field
 	// at points into the cluster: *string, *int, *bool or *[]string. For a section that may
-	// be absent, present says whether it is there.
+	// be absent, present says whether it is there. A table has rows instead.
 	at      func(*Cluster) any
 	present func(*Cluster) bool
+	rows    *rows
 }
 
 const (
@@ -163,6 +165,10 @@ func fields() []field {
 			doc:     "Parts that are off unless turned on. Each opens the ports that it needs and no others.",
 			present: func(*Cluster) bool { return true },
 			fields:  optionFields()},
+		{name: "signIn", kind: section, otherwise: "the first administrator, where options.signIn is on",
+			doc:     "Who may sign in with a name and a password, rather than with the administrator's certificate, and what they may do. See docs/sign-in.md.",
+			present: func(c *Cluster) bool { return c.Options.SignIn },
+			fields:  signInFields()},
 		{name: "versions", kind: section, otherwise: "what this craton was built with",
 			doc:     "Versions of components.",
 			present: func(c *Cluster) bool { return c.Versions != Versions{} },
@@ -221,6 +227,8 @@ func optionFields() []field {
 			func(o *Options) *bool { return &o.NodeExporter }),
 		option("cAdvisor", "Run cAdvisor on workers.",
 			func(o *Options) *bool { return &o.CAdvisor }),
+		option("signIn", "Let people sign in with a name and a password, or where their company has them, see signIn.",
+			func(o *Options) *bool { return &o.SignIn }),
 	}
 }
 

@@ -44,15 +44,16 @@ func Load(path string) (*Cluster, error) {
 // resolve makes the files that the cluster file names absolute, so that they are the same
 // ones from wherever craton is started. dir is the cluster file's folder.
 func (c *Cluster) resolve(dir string) error {
-	if c.ExternalEtcd == nil {
-		return nil
+	files := c.SignIn.files()
+	if c.ExternalEtcd != nil {
+		files = append(files, &c.ExternalEtcd.CAFile, &c.ExternalEtcd.CertFile, &c.ExternalEtcd.KeyFile)
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return fmt.Errorf("cluster file: %w", err)
 	}
-	for _, f := range []*string{&c.ExternalEtcd.CAFile, &c.ExternalEtcd.CertFile, &c.ExternalEtcd.KeyFile} {
-		if !filepath.IsAbs(*f) {
+	for _, f := range files {
+		if *f != "" && !filepath.IsAbs(*f) {
 			*f = filepath.Join(dir, *f)
 		}
 	}

@@ -26,6 +26,7 @@ func TestParseDefaults(t *testing.T) {
 		UserNetwork: "10.0.0.0/24", MachineNetwork: "10.32.0.0/16", PodNetwork: "10.64.0.0/11", ServiceNetwork: "10.96.0.0/16",
 		APIPort: 443, Masters: 1, Workers: 1, Profile: "document", Platform: "local", LoadBalancer: true,
 		Etcd: "internal", Ingress: "nodePort", FirstBoot: "ignition",
+		SignIn: SignIn{FirstAdministrator: true, TokenMinutes: 10, SessionHours: 12}, // of no account while it is off
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -63,7 +64,8 @@ registries: [198.51.100.0/24]
 resolvers: [192.0.2.53]
 timeServers: [192.0.2.123]
 sshKeys: ["`+key+`"]
-options: {nodePortRange: true, readOnlyPort: true, etcdClientPort: true, infraTaint: true, nodeExporter: true, cAdvisor: true}
+options: {nodePortRange: true, readOnlyPort: true, etcdClientPort: true, infraTaint: true, nodeExporter: true, cAdvisor: true, signIn: true}
+signIn: {sessionHours: 8}
 versions: {kubernetes: v1.37.2}
 `))
 	if err != nil {
@@ -77,7 +79,8 @@ versions: {kubernetes: v1.37.2}
 		ExternalEtcd: &ExternalEtcd{Endpoints: []string{"https://192.0.2.10:2379"}, CAFile: "ca", CertFile: "/c", KeyFile: "k"},
 		Registries:   []string{"198.51.100.0/24"}, Resolvers: []string{"192.0.2.53"}, TimeServers: []string{"192.0.2.123"},
 		SSHKeys:  []string{key},
-		Options:  Options{true, true, true, true, true, true},
+		Options:  Options{true, true, true, true, true, true, true},
+		SignIn:   SignIn{FirstAdministrator: true, TokenMinutes: 10, SessionHours: 8},
 		Versions: Versions{Kubernetes: "v1.37.2"},
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -110,6 +110,8 @@ func (r *reader) value(key, node *yaml.Node, path string, f *field) {
 		r.mapping(node, path, f.fields)
 	case list:
 		r.list(node, path, f)
+	case table:
+		r.rows(node, path, f)
 	default:
 		r.scalar(node, path, f)
 	}
@@ -235,7 +237,7 @@ func (r *reader) wrongType(node *yaml.Node, path string, f *field) {
 		case "no", "off", "n", "false", "0":
 			hint = "write false"
 		}
-	case f.kind == list:
+	case f.kind == list || f.kind == table:
 		hint = "write each item on a line of its own after a dash"
 	case f.kind == number && node.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 && decimal.MatchString(node.Value):
 		hint = "leave the quotes out"

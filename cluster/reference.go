@@ -25,20 +25,28 @@ once, each with file, line, column and field.
 
 `)
 	all := fields()
-	table(&b, all)
-	for _, f := range all {
-		if f.kind == section {
-			fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", f.name, cell(f.doc))
-			table(&b, f.fields)
-		}
-	}
+	fieldTable(&b, all)
+	sections(&b, "##", "", all)
 	b.WriteString("\n## Everything, with defaults\n\nWhat `name: demo` stands for:\n\n```yaml\n")
 	b.Write(Default("demo").Canonical())
 	b.WriteString("```\n")
 	return []byte(b.String())
 }
 
-func table(b *strings.Builder, all []field) {
+// sections describes the sections of a list of fields, and theirs.
+func sections(b *strings.Builder, heading, path string, all []field) {
+	for _, f := range all {
+		if f.kind != section && f.kind != table {
+			continue
+		}
+		at := join(path, f.name)
+		fmt.Fprintf(b, "\n%s %s\n\n%s\n\n", heading, at, cell(f.doc))
+		fieldTable(b, f.fields)
+		sections(b, heading+"#", at, f.fields)
+	}
+}
+
+func fieldTable(b *strings.Builder, all []field) {
 	b.WriteString("| field | type | default | accepted | meaning |\n|---|---|---|---|---|\n")
 	for _, f := range all {
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", f.name, f.kind, f.defaultCell(), cell(f.accepted()), cell(f.doc))

@@ -16,6 +16,7 @@ func (r *reader) relations() {
 	r.capacity()
 	r.overlaps()
 	r.etcd()
+	r.signIn()
 	c := r.cluster
 	if r.fine("infra", "loadBalancer") && c.Infra == 0 && !c.LoadBalancer {
 		r.relate(r.place("infra", "loadBalancer"), r.given("infra", "loadBalancer"),
@@ -127,6 +128,60 @@ func (r *reader) etcd() {
 			"add externalEtcd with "+strings.Join(names(externalEtcdFields()), ", "))
 	case c.Etcd != "external" && section != nil:
 		r.relate(section, "externalEtcd", fmt.Sprintf("is given, but etcd is %s", c.Etcd), "set etcd: external, or leave externalEtcd out")
+	}
+}
+
+// signIn checks that each place has an id of its own, and that roles are given to groups of
+// places that there are.
+func (r *reader) signIn() {
+	c := r.cluster
+	section := r.seen["signIn"]
+	if section != nil && !c.Options.SignIn && r.fine("options", "options.signIn") {
+		r.relate(section, "signIn", "is given, but options.signIn is off", "set options.signIn: true, or leave signIn out")
+	}
+	if c.Options.SignIn && r.fine("signIn", "signIn.firstAdministrator", "signIn.users", "signIn.oidc", "signIn.ldap", "signIn.github", "signIn.saml") &&
+		!c.SignIn.FirstAdministrator && len(c.SignIn.Users)+len(c.SignIn.Connectors()) == 0 {
+		r.relate(r.place("signIn.firstAdministrator"), "signIn.firstAdministrator",
+			"nobody could sign in: there is no user and no other place to sign in at",
+			"add users, or one of oidc, ldap, github and saml, or leave firstAdministrator out")
+	}
+	lists := []struct {
+		field string
+		count int
+	}{{"oidc", len(c.SignIn.OIDC)}, {"ldap", len(c.SignIn.LDAP)}, {"github", len(c.SignIn.GitHub)}, {"saml", len(c.SignIn.SAML)}}
+	lines := map[string]int{}
+	whole := true
+	for _, l := range lists {
+		for i := range l.count {
+			at := fmt.Sprintf("signIn.%s[%d].id", l.field, i)
+			node := r.seen[at]
+			if node == nil || r.bad[at] {
+				whole = false
+				continue
+			}
+			if line, again := lines[node.Value]; again {
+				r.relate(node, at, fmt.Sprintf("is the id of another place too, in line %d", line), "give each an id of its own")
+			}
+			lines[node.Value] = node.Line
+		}
+	}
+	places := append([]string{LocalUsers}, c.SignIn.Connectors()...)
+	for i, role := range c.SignIn.Roles {
+		at := fmt.Sprintf("signIn.roles[%d].group", i)
+		where, _, _ := strings.Cut(role.Group, ":")
+		if node := r.seen[at]; whole && node != nil && !r.bad[at] && !slices.Contains(places, where) {
+			r.relate(node, at, fmt.Sprintf("there is no place %s to sign in at", quote(where)), "there is "+or(places))
+		}
+	}
+	for i, l := range c.SignIn.LDAP {
+		for _, pair := range []struct{ has, needs, field, other string }{
+			{l.BindDN, l.BindPasswordFile, "bindDN", "bindPasswordFile"}, {l.BindPasswordFile, l.BindDN, "bindPasswordFile", "bindDN"},
+		} {
+			at := fmt.Sprintf("signIn.ldap[%d].", i)
+			if pair.has != "" && pair.needs == "" && r.fine(at+pair.other) {
+				r.relate(r.seen[at+pair.field], at+pair.field, "is given without "+pair.other, "give both or none")
+			}
+		}
 	}
 }
 

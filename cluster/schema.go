@@ -34,6 +34,10 @@ func schemaRelations() []any {
 			"else": map[string]any{"properties": map[string]any{"externalEtcd": false}},
 		},
 		map[string]any{
+			"if":   map[string]any{"required": []any{"signIn"}},
+			"then": map[string]any{"properties": map[string]any{"options": is("signIn", true)}, "required": []any{"options"}},
+		},
+		map[string]any{
 			"if": is("loadBalancer", false),
 			"then": map[string]any{
 				"properties": map[string]any{"infra": map[string]any{"minimum": 1}},
@@ -68,6 +72,8 @@ func fieldSchema(f *field) map[string]any {
 	switch f.kind {
 	case section:
 		schema = sectionSchema(f.fields)
+	case table:
+		schema = map[string]any{"type": "array", "items": sectionSchema(f.fields)}
 	case boolean:
 		schema = map[string]any{"type": "boolean"}
 	case number:

@@ -179,6 +179,9 @@ func randomCluster(t *rapid.T) *Cluster {
 	for _, f := range optionFields() {
 		*f.at(c).(*bool) = rapid.Bool().Draw(t, f.name)
 	}
+	if c.Options.SignIn {
+		c.SignIn = randomSignIn(t)
+	}
 	if rapid.Bool().Draw(t, "external") {
 		c.Etcd = "external"
 		file := rapid.StringN(1, 12, -1).Filter(func(s string) bool { return strings.TrimSpace(s) != "" && !strings.ContainsFunc(s, unprintable) })

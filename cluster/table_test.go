@@ -33,9 +33,9 @@ func TestTableIsClusterType(t *testing.T) {
 				continue
 			case f.doc == "":
 				t.Errorf("%s has no doc", at)
-			case f.kind == section:
+			case f.kind == section || f.kind == table:
 				inner := sf.Type
-				if inner.Kind() == reflect.Pointer {
+				if inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice {
 					inner = inner.Elem()
 				}
 				walk(inner, f.fields, at)
@@ -57,7 +57,10 @@ func TestTableIsClusterType(t *testing.T) {
 // placed is the JSON path that changes in an empty cluster when the field is set.
 func placed(t *testing.T, f *field) string {
 	t.Helper()
-	var c Cluster
+	c := Cluster{SignIn: SignIn{
+		Roles: make([]Role, 1), Users: make([]User, 1), OIDC: make([]OIDC, 1),
+		LDAP: make([]LDAP, 1), GitHub: make([]GitHub, 1), SAML: make([]SAML, 1),
+	}}
 	switch to := f.at(&c).(type) {
 	case *string:
 		*to = "set"
@@ -85,10 +88,12 @@ func placed(t *testing.T, f *field) string {
 					return p
 				}
 			}
-		case nil, []any:
-			if v != nil {
-				return path
+		case []any: // of rows, or of texts
+			if _, row := v[0].(map[string]any); row {
+				return found(v[0], path)
 			}
+			return path
+		case nil:
 		default:
 			if !reflect.ValueOf(v).IsZero() {
 				return path
@@ -171,7 +176,7 @@ func TestTemplate(t *testing.T) {
 func TestTemplateExamples(t *testing.T) {
 	example := regexp.MustCompile(`(?m)^#     `)
 	file := example.ReplaceAll(Template("demo"), nil)
-	file = append(file, "etcd: external\n"...)
+	file = append(file, "etcd: external\noptions: {signIn: true}\n"...)
 	c, err := Parse("template.yaml", file)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, file)

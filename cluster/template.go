@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 )
 
 // Template is the commented file that craton init writes. Only the name is set; a line
@@ -49,7 +51,7 @@ func templateField(b *strings.Builder, f *field, name string) {
 		b.WriteString("# For instance:\n#     " + f.name + ":\n")
 		for _, inner := range f.fields {
 			comment(b, "#       # ", inner.meaning())
-			b.WriteString(prefixed("#       ", encode(map[string]any{inner.name: inner.example})))
+			b.WriteString(prefixed("#       ", encode(map[string]any{inner.name: inner.instance()})))
 		}
 	case f.standard != nil:
 		b.WriteString("#" + string(encode(map[string]any{f.name: f.standard})))
@@ -58,6 +60,26 @@ func templateField(b *strings.Builder, f *field, name string) {
 		b.WriteString(prefixed("#     ", encode(map[string]any{f.name: f.example})))
 	}
 	b.WriteString("\n")
+}
+
+// instance is a value for the template: the example, the default, or a row of these.
+func (f *field) instance() any {
+	switch {
+	case f.kind == table:
+		row := &yaml.Node{Kind: yaml.MappingNode}
+		for _, inner := range f.fields {
+			value := &yaml.Node{}
+			// Examples and defaults are texts, numbers and lists, which always encode.
+			if err := value.Encode(inner.instance()); err != nil {
+				panic(err)
+			}
+			row.Content = append(row.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: inner.name}, value)
+		}
+		return []*yaml.Node{row}
+	case f.example != nil:
+		return f.example
+	}
+	return f.standard
 }
 
 // defaults says whether each field of a section has a default.

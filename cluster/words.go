@@ -10,11 +10,11 @@ import (
 
 // tag is the YAML tag of a scalar of this kind.
 func (k kind) tag() string {
-	return [...]string{text: "!!str", number: "!!int", boolean: "!!bool", list: "!!seq", section: "!!map"}[k]
+	return [...]string{text: "!!str", number: "!!int", boolean: "!!bool", list: "!!seq", section: "!!map", table: "!!seq"}[k]
 }
 
 func (k kind) String() string {
-	return [...]string{text: "text", number: "a number", boolean: "true or false", list: "a list", section: "a section with fields"}[k]
+	return [...]string{text: "text", number: "a number", boolean: "true or false", list: "a list", section: "a section with fields", table: "a list of sections with fields"}[k]
 }
 
 // expected says what a field wants, for messages.

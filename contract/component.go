@@ -118,8 +118,13 @@ func Components() []Component {
 			Clauses: []string{"cluster.dns.console", "master.ingress.tectonic", "worker.ingress.host-ports", "infra.ingress.console"},
 		},
 		{
-			Name: "dex", Purpose: "logs users in", Condition: IfConsole,
-			Clauses: []string{"cluster.dns.console", "master.ingress.tectonic", "worker.ingress.host-ports", "infra.ingress.console"},
+			Name: "dex", Purpose: "lets people sign in with a name and a password, here or where their company has them",
+			Option: "options.signIn", Condition: IfSignIn,
+			Clauses: []string{
+				"cluster.dns.console", "master.ingress.tectonic", "worker.ingress.host-ports", "infra.ingress.console",
+				"master.egress.images", "master.egress.api", "master.egress.dns",
+				"master.egress.directory", "master.egress.identity-provider",
+			},
 		},
 		{
 			Name: "node-exporter", Purpose: "serves machines' metrics", Option: "options.nodeExporter", Condition: IfNodeExporter,

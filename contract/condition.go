@@ -26,10 +26,13 @@ const (
 	IfInfraNodes      Condition = "running infra nodes"
 	IfOwnClock        Condition = "machines keep their own clock"
 	IfRegistriesApart Condition = "the API is not within the egress to registries"
+	IfDirectory       Condition = "people sign in by an LDAP directory"
+	IfProviderApart   Condition = "people sign in at a provider that is not within the egress to registries"
 )
 
 // Conditions of components only.
 const (
 	IfOwnEtcd Condition = "not using external etcd"
 	IfConsole Condition = "running the console"
+	IfSignIn  Condition = "letting people sign in"
 )

@@ -75,6 +75,20 @@ func derivedMasterClauses() []Clause {
 				"can't use the API by its name or on another master",
 		},
 		{
+			ID: "master.egress.directory", Role: Master, Kind: Egress, Level: May, Origin: Derived,
+			Protocols: []Protocol{TCP}, Ports: []PortRange{{389, 389}, {636, 636}}, Peers: []Peer{All},
+			Purpose: "an LDAP directory", Condition: IfDirectory,
+			Reason: "Dex, which runs on masters, asks the directory whether a password is right and which groups a person is in; " +
+				"without it nobody signs in by the directory",
+		},
+		{
+			ID: "master.egress.identity-provider", Role: Master, Kind: Egress, Level: May, Origin: Derived,
+			Protocols: []Protocol{TCP}, Ports: []PortRange{{443, 443}}, Peers: []Peer{All},
+			Purpose: "another identity provider", Condition: IfProviderApart,
+			Reason: "Dex, which runs on masters, redeems the code that a browser brings from the provider; " +
+				"without it nobody signs in there",
+		},
+		{
 			ID: "master.egress.vxlan", Role: Master, Kind: Egress, Level: Must, Origin: Derived,
 			Protocols: []Protocol{UDP}, Ports: []PortRange{{4789, 4789}}, Peers: []Peer{Masters, InfraNodes, Workers},
 			Purpose: "VXLAN (flannel)",

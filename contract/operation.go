@@ -104,6 +104,11 @@ func Operations() []Operation {
 			Components: []string{"ingress", "console", "dex"},
 		},
 		{
+			ID: "sign-in-elsewhere", Sentence: "a person's password is checked by a directory or another identity provider",
+			Clauses:    []string{"master.egress.directory", "master.egress.identity-provider", "master.egress.images", "master.egress.dns"},
+			Components: []string{"dex"},
+		},
+		{
 			ID: "store", Sentence: "the API server reads and writes its store",
 			Clauses: []string{
 				"master.egress.external-etcd",

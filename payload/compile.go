@@ -59,10 +59,10 @@ func compile(ctx context.Context, c Component, dir, work string) error {
 // goBuild builds one program. -mod=readonly: every module must be in the pinned graph
 // with its hash, so that nobody can slip in another.
 func goBuild(ctx context.Context, c Component, b Binary, src, tmp, out string) error {
+	args := []string{"build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags(c.LDFlags), "-o", out}
 	_, err := command.Cmd{
-		Name: "go",
-		Args: []string{"build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags(c.LDFlags), "-o", out, b.Package},
-		Dir:  src, Env: append(goEnv(c.Cgo), "TMPDIR="+tmp), Timeout: buildTime, Attr: dieWithUs(),
+		Name: "go", Args: append(args, strings.Fields(b.Package)...),
+		Dir: src, Env: append(goEnv(c.Cgo), "TMPDIR="+tmp), Timeout: buildTime, Attr: dieWithUs(),
 	}.Run(ctx)
 	return err
 }

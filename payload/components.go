@@ -34,7 +34,7 @@ type Component struct {
 	Nft bool `json:"nft,omitempty"`
 }
 
-// Binary is one program: its name, and the package, Go file or C file that it is built from.
+// Binary is one program: its name, and the package, Go files or C file that it is built from.
 type Binary struct {
 	Name    string `json:"name"`
 	Package string `json:"package"`
@@ -131,6 +131,11 @@ func Components() []Component {
 				{"host-local", "github.com/containernetworking/plugins/plugins/ipam/host-local"},
 				{"portmap", "github.com/containernetworking/plugins/plugins/meta/portmap"},
 			},
+		},
+		{
+			Name: "dex", Version: "v2.45.1", Module: "github.com/dexidp/dex", License: "Apache-2.0",
+			Source: "dex", Image: "ghcr.io/dexidp/dex:v2.45.1", OnDemand: true,
+			Binaries: []Binary{{"dex", "main.go limit.go"}},
 		},
 		{
 			Name: Operator, Version: Version, Module: module, License: "Apache-2.0",

@@ -50,6 +50,8 @@ type Secrets struct {
 	// Registry is the authority of the embedded platform's own registry. It signs nothing
 	// else, and nothing of Kubernetes trusts it.
 	Registry Pair
+	// SignIn is empty where nobody signs in.
+	SignIn SignIn
 }
 
 // Ensure makes the folder hold every secret of the plan and returns them. What is there
@@ -97,6 +99,11 @@ func Ensure(dir string, p *plan.Plan, now time.Time) (*Secrets, error) {
 	}
 	for _, id := range p.Identities {
 		if out.Pairs[id.Name], err = s.certificate(id, out.Authorities[id.CA]); err != nil {
+			return nil, err
+		}
+	}
+	if p.File != nil && p.File.Options.SignIn {
+		if out.SignIn, err = s.signIn(p.File); err != nil {
 			return nil, err
 		}
 	}

@@ -44,11 +44,22 @@ var deciders = map[contract.Condition]func(*cluster.Cluster) bool{
 		return len(c.Registries) > 0 || !egressOpens(contract.Registries, uint16(c.APIPort))
 	},
 
+	contract.IfDirectory: func(c *cluster.Cluster) bool { return c.Options.SignIn && len(c.SignIn.LDAP) > 0 },
+	// SAML is between the person's browser and the provider.
+	contract.IfProviderApart: func(c *cluster.Cluster) bool {
+		return c.Options.SignIn && len(c.SignIn.OIDC)+len(c.SignIn.GitHub) > 0 &&
+			(len(c.Registries) > 0 || !egressOpens(contract.Registries, httpsPort))
+	},
+
+	contract.IfSignIn:  func(c *cluster.Cluster) bool { return c.Options.SignIn },
 	contract.IfOwnEtcd: func(c *cluster.Cluster) bool { return c.Etcd != "external" },
 	// No field of the file turns the console on yet: its clauses are open in profile
 	// document, where they bind every cluster, and shut in minimal, where nothing uses them.
 	contract.IfConsole: func(*cluster.Cluster) bool { return false },
 }
+
+// httpsPort is where identity providers are: the cluster file takes no other port for them.
+const httpsPort = 443
 
 // egressOpens tells whether the contract has an egress to just this peer that opens a port.
 func egressOpens(peer contract.Peer, port uint16) bool {

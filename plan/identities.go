@@ -30,6 +30,9 @@ const (
 	groupAdmin            = "system:masters"
 )
 
+// IdentitySignIn is the name of the certificate with which Dex serves.
+const IdentitySignIn = "dex"
+
 // yearDays is the life of every identity. It is the shortest that leaves room for
 // somebody to come back to a cluster that was off: nothing renews a certificate on a
 // machine that is not running. Kubelets' certificates are not among these: the cluster
@@ -48,6 +51,15 @@ func identitiesOf(c *cluster.Cluster, network Network, machines []Machine) []Ide
 		Name: "admin", CA: KubernetesCA, CommonName: UserAdmin, Organizations: []string{groupAdmin},
 		Usages: []string{client}, Days: yearDays,
 	}}
+	if c.Options.SignIn {
+		// Under the console's name it is what the API server reaches by the service's address,
+		// and users by the ingress.
+		ids = append(ids, Identity{
+			Name: IdentitySignIn, CA: KubernetesCA, CommonName: network.Console,
+			DNSNames: []string{network.Console}, Addresses: []netip.Addr{network.ServiceSignIn},
+			Usages: []string{server}, Days: yearDays,
+		})
+	}
 	for _, m := range machines {
 		if m.Role != contract.Master {
 			continue

@@ -69,6 +69,8 @@ const (
 const (
 	serviceAPIOffset = 1
 	serviceDNSOffset = 10
+	// Kubernetes gives the first sixteen addresses to nobody who does not ask for them by name.
+	serviceSignInOffset = 11
 )
 
 func networkOf(c *cluster.Cluster) (Network, error) {
@@ -107,6 +109,9 @@ func networkOf(c *cluster.Cluster) (Network, error) {
 	}
 	n.ServiceAPI = surrounding("serviceNetwork", n.Services, serviceAPIOffset)
 	n.ServiceDNS = surrounding("serviceNetwork", n.Services, serviceDNSOffset)
+	if c.Options.SignIn {
+		n.ServiceSignIn = surrounding("serviceNetwork", n.Services, serviceSignInOffset)
+	}
 	if c.LoadBalancer {
 		n.LoadBalancer = surrounding("machineNetwork", n.Machines, loadBalancerOffset)
 	}

@@ -101,6 +101,8 @@ type Network struct {
 	// ServiceDNS is the cluster DNS service's address, ServiceAPI the kubernetes service's.
 	ServiceDNS netip.Addr `json:"serviceDNS"`
 	ServiceAPI netip.Addr `json:"serviceAPI"`
+	// ServiceSignIn is the address of Dex's service; the zero Addr where nobody signs in.
+	ServiceSignIn netip.Addr `json:"serviceSignIn,omitzero"`
 	// LoadBalancer is the load balancer's address; the zero Addr where there is none.
 	LoadBalancer netip.Addr `json:"loadBalancer,omitzero"`
 	// Resolvers are the DNS servers that machines use.

@@ -97,13 +97,15 @@ func masterSecrets(p *plan.Plan, m *plan.Machine, s *pki.Secrets) ([]File, error
 	return append(files, File{Encryption, 0o600, fmt.Appendf(nil, encryptionTemplate, s.EncryptionKey)}), nil
 }
 
-// encryptionTemplate writes with secretbox and still reads what was written before
+// encryptionTemplate is for secrets, and for what Dex keeps: keys and sessions. It writes with
+// secretbox and still reads what was written before
 // encryption was turned on.
 const encryptionTemplate = `apiVersion: apiserver.config.k8s.io/v1
 kind: EncryptionConfiguration
 resources:
 - resources:
   - secrets
+  - '*.dex.coreos.com'
   providers:
   - secretbox:
       keys:

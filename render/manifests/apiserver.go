@@ -1,11 +1,14 @@
 package manifests
 
 import (
+	"errors"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
 	"craton.dev/craton/render/part"
+	"craton.dev/craton/render/part/dex"
 )
 
 // authentication lets the health endpoints, which the kubelet and the load balancer ask,
@@ -22,6 +25,23 @@ anonymous:
 
 // etcdServers is the flag that says where etcd is.
 const etcdServers = "--etcd-servers="
+
+// Authentication is the API server's AuthenticationConfiguration. Where people sign in it trusts
+// Dex, whose certificate the authority has signed; it asks Dex for its keys, and while Dex does
+// not answer, those who have certificates are as welcome as ever.
+func Authentication(p *plan.Plan, authority []byte) ([]byte, error) {
+	if !p.Network.ServiceSignIn.IsValid() {
+		return []byte(authentication), nil
+	}
+	if len(authority) == 0 {
+		return nil, errors.New("manifests: the API server cannot trust Dex without the certificate of the cluster's authority")
+	}
+	jwt, err := dex.Authenticator(p, authority)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(authentication+"jwt:\n"), jwt...), nil
+}
 
 // AuthenticationPath is where the API server's AuthenticationConfiguration is on a master.
 const AuthenticationPath = "/etc/kubernetes/authentication.yaml"
@@ -56,8 +76,15 @@ func apiServer(p *plan.Plan) (program, error) {
 	for _, identity := range []string{server, etcdClient, kubelet, frontProxy} {
 		files = append(files, firstboot.CertPath(identity), firstboot.KeyPath(identity))
 	}
+	var aliases []corev1.HostAlias
+	if signIn := p.Network.ServiceSignIn; signIn.IsValid() {
+		// The way to Dex's keys is then a service: no load balancer and no ingress, whose
+		// certificate may be the user's, and no opening of its own.
+		aliases = []corev1.HostAlias{{IP: signIn.String(), Hostnames: []string{p.Network.Console}}}
+	}
 	return program{
-		name: server,
+		name:    server,
+		aliases: aliases,
 		command: []string{
 			"/usr/local/bin/kube-apiserver",
 			"--bind-address=" + serveOn,

@@ -50,6 +50,9 @@ type Bring struct {
 	// Founding is set for the machine that a cluster starts with: its stand-ins are the
 	// temporary control plane, and its etcd member begins alone.
 	Founding bool
+	// Authority is the certificate of the cluster's authority, by which the API server knows
+	// Dex; it is of use where people sign in.
+	Authority []byte
 }
 
 // MasterFiles are the static pods of one master, the checkpoints of what is self-hosted,
@@ -69,7 +72,11 @@ func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firs
 	if m == nil || m.Role != contract.Master {
 		return nil, fmt.Errorf("manifests: %q is no master of cluster %s: only masters run static pods", machine, p.Cluster)
 	}
-	files := []firstboot.File{{Path: AuthenticationPath, Mode: 0o644, Contents: []byte(authentication)}}
+	who, err := Authentication(p, how.Authority)
+	if err != nil {
+		return nil, err
+	}
+	files := []firstboot.File{{Path: AuthenticationPath, Mode: 0o644, Contents: who}}
 	add := func(dir, name string, contents []byte) {
 		files = append(files, firstboot.File{Path: path.Join(dir, name+".yaml"), Mode: 0o600, Contents: contents})
 	}
@@ -169,7 +176,7 @@ func imageOf(images Images, component string) (string, error) {
 // controlPlane is what is self-hosted: the API server as a DaemonSet, the others as
 // Deployments of one pod a master, each on a master of its own.
 func controlPlane(p *plan.Plan, images Images) ([]runtime.Object, error) {
-	label, err := MasterLabel()
+	label, err := part.MasterLabel()
 	if err != nil {
 		return nil, err
 	}
@@ -225,14 +232,4 @@ func controlPlane(p *plan.Plan, images Images) ([]runtime.Object, error) {
 		})
 	}
 	return out, nil
-}
-
-// MasterLabel is the label that the contract gives masters.
-func MasterLabel() (string, error) {
-	const id = "master.machine.kubelet"
-	c, ok := contract.ByID(id)
-	if !ok || len(c.Labels) != 1 {
-		return "", fmt.Errorf("manifests: the contract has no clause %s with one label", id)
-	}
-	return c.Labels[0], nil
 }

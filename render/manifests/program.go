@@ -30,6 +30,8 @@ type program struct {
 	files []string
 	// dirs are folders of the machine that it sees.
 	dirs []dir
+	// aliases are names that lead elsewhere than the resolver says.
+	aliases []corev1.HostAlias
 	// add are the capabilities that it keeps; all others are dropped.
 	add         []corev1.Capability
 	cpu, memory string
@@ -91,7 +93,7 @@ const (
 // pod runs it as root, whose files it has to read, with no capability that it does not
 // need, and it starts as soon as it can: the kubelet looks every second.
 func (s program) pod() (corev1.PodTemplateSpec, error) {
-	masters, err := MasterLabel()
+	masters, err := part.MasterLabel()
 	if err != nil {
 		return corev1.PodTemplateSpec{}, err
 	}
@@ -138,6 +140,7 @@ func (s program) pod() (corev1.PodTemplateSpec, error) {
 		// An API client that is not there cannot mount a token.
 		AutomountServiceAccountToken: new(false),
 		EnableServiceLinks:           new(false),
+		HostAliases:                  s.aliases,
 		// Masters that take no users' pods are tainted by the name of their label.
 		Tolerations: append(slices.Clone(staying), corev1.Toleration{Key: masters, Operator: corev1.TolerationOpExists}),
 	}

@@ -63,3 +63,13 @@ func Kind(apiVersion, kind string) metav1.TypeMeta {
 func Meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Namespace: Namespace}
 }
+
+// MasterLabel is the label that the contract gives masters.
+func MasterLabel() (string, error) {
+	const id = "master.machine.kubelet"
+	c, ok := contract.ByID(id)
+	if !ok || len(c.Labels) != 1 {
+		return "", fmt.Errorf("manifests: the contract has no clause %s with one label", id)
+	}
+	return c.Labels[0], nil
+}

@@ -11,6 +11,7 @@ import (
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/part"
 	"craton.dev/craton/render/part/coredns"
+	"craton.dev/craton/render/part/dex"
 	"craton.dev/craton/render/part/flannel"
 	"craton.dev/craton/render/part/kubeproxy"
 )
@@ -21,6 +22,7 @@ func All() []part.Part {
 		kubeproxy.Part,
 		flannel.Part,
 		coredns.Part,
+		dex.Part,
 	}
 }
 
@@ -41,6 +43,7 @@ func Kinds() []schema.GroupVersionKind {
 	return slices.Concat(
 		kinds("apps", "v1", "Deployment", "DaemonSet"),
 		kinds("", "v1", "Service", "ConfigMap", "Secret", "ServiceAccount"),
+		kinds("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), // with all that is of this kind
 		kinds("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "RoleBinding", "ClusterRole", "Role"),
 	)
 }

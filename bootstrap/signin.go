@@ -1,0 +1,106 @@
+package bootstrap
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"craton.dev/craton/pki"
+	"craton.dev/craton/render/manifests"
+	"craton.dev/craton/render/part/dex"
+	"craton.dev/craton/signin"
+)
+
+// Password is a new user's, in the clear: it is shown once, and kept nowhere.
+type Password struct{ Name, Password, hash string }
+
+// firstAdministrator makes a password where there is to be such a user and none has been shown.
+// What was made by a run that did not get to show it is of no use to anybody, so the next run
+// makes another.
+func (c *Cluster) firstAdministrator() error {
+	if f := c.Plan.File; !f.Options.SignIn || !f.SignIn.FirstAdministrator || c.Secrets.SignIn.FirstAdministrator != "" {
+		return nil
+	}
+	password, hash, err := pki.NewPassword()
+	if err != nil {
+		return err
+	}
+	c.Secrets.SignIn.FirstAdministrator = hash
+	c.first = Password{dex.FirstAdministrator(c.Plan), password, hash}
+	return nil
+}
+
+// FirstPassword is what Up has made, to be shown to whoever ran it; ok is false where it has made
+// none. Once it has been shown, ShownFirstPassword keeps Up from making another.
+func (c *Cluster) FirstPassword() (p Password, ok bool) { return c.first, c.first.Password != "" }
+
+// ShownFirstPassword keeps the hash of the password that FirstPassword gave.
+func (c *Cluster) ShownFirstPassword() error {
+	hash := c.first.hash
+	c.first = Password{}
+	return pki.KeepFirstAdministrator(c.pkiDir(), hash)
+}
+
+// inPlace writes stdin into a file that is there, and whose content differs. The API server's pod
+// has the file itself, not its name, so it is not replaced; a moment in which it is half written
+// is one in which the API server goes on with what it had. A file that is not there comes with
+// the machine's first boot.
+const inPlace = `set -e
+test -e "$1" || exit 0
+umask 077
+cat >"$1.new"
+cmp -s "$1.new" "$1" || cat "$1.new" >"$1"
+rm "$1.new"`
+
+// tellMasters brings the API servers' word on whom they trust up to date on the masters that run.
+// The API server reads it again by itself.
+func (c *Cluster) tellMasters(ctx context.Context) error {
+	config, err := manifests.Authentication(c.Plan, c.Secrets.Authorities[pki.KubernetesCA].Cert)
+	if err != nil {
+		return err
+	}
+	running, err := c.runningMasters(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range running {
+		argv := []string{"sh", "-c", inPlace, "sh", manifests.AuthenticationPath}
+		if err := c.await(ctx, time.Minute, time.Second, func(ctx context.Context) (string, error) {
+			if err := c.Platform.Exec(ctx, m.Name, argv, bytes.NewReader(config), nil, nil); err != nil {
+				return fmt.Sprintf("tell the API server of %s whom to trust: %v", m.Name, said(err)), nil // it may be starting
+			}
+			return "", nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SignIn is where people sign in to the cluster, and its API: by their names, or from this host
+// by loopback ports. It is an error where nobody signs in.
+func (c *Cluster) SignIn(fromHost bool) (signin.API, signin.Place, error) {
+	if !c.Plan.File.Options.SignIn {
+		return signin.API{}, signin.Place{}, fmt.Errorf("nobody signs in to cluster %s: options.signIn is off in its cluster file", c.Name)
+	}
+	if c.Secrets == nil {
+		if err := c.loadSecrets(); err != nil {
+			return signin.API{}, signin.Place{}, err
+		}
+	}
+	n := c.Plan.Network
+	ca := c.Secrets.Authorities[pki.KubernetesCA].Cert
+	api := signin.API{Server: "https://" + net.JoinHostPort(n.APIServer, strconv.Itoa(int(n.APIPort))), CA: ca}
+	place := signin.Place{Issuer: dex.Issuer(c.Plan), Client: dex.Client, CA: ca}
+	if fromHost {
+		port, err := c.Platform.APIPort()
+		if err != nil {
+			return api, place, err
+		}
+		api.Server, api.TLSServerName = "https://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), n.APIServer
+	}
+	return api, place, nil
+}
