@@ -20,8 +20,9 @@ import (
 
 // Kinds of etcd.
 const (
-	internal = "internal"
-	external = "external"
+	internal   = "internal"
+	external   = "external"
+	selfHosted = "selfHosted"
 )
 
 // endpoints are those of an external etcd, outside of the cluster.

@@ -65,6 +65,13 @@ func scenarios() []scenario {
 		x.etcd = external
 		return x
 	})
+	for _, s := range []shape{one, three} {
+		addSelfHosted(s, func(s shape, m moment, b bounds, f fault) *scenario {
+			x := add(s, m, b, f)
+			x.etcd = selfHosted
+			return x
+		})
+	}
 	return append(all, notHere()...)
 }
 
@@ -250,13 +257,32 @@ func addExternal(add adder) {
 	add(one, steady, bounds{gap: 2 * gapOnlyAPI, works: time.Minute, floors: true}, off)
 }
 
+// addSelfHosted is about what is different where etcd is pods: they are on the cluster that stands on
+// them, and begin with a seed.
+func addSelfHosted(s shape, add adder) {
+	first := who{"the first master", func(p *play) []string { return p.masters()[:1] }}
+	off := powerOff(allMachines)
+	off.outage = true
+	begun := powerOff(first)
+	begun.outage = true
+	add(s, pivot, bounds{gap: gapPivot}, nothing)
+	add(s, pivot, bounds{gap: gapOnlyAPI}, kill("etcd", first))
+	add(s, pivot, bounds{gap: 2 * gapOnlyAPI, works: time.Minute}, begun)
+	add(s, steady, bounds{gap: gapOnlyAPI}, kill("etcd", allMasters))
+	add(s, steady, bounds{gap: gapOnlyAPI}, deletePods("etcd"))
+	add(s, steady, bounds{gap: gapHung, works: worksHung}, hang("etcd", allMasters))
+	add(s, steady, bounds{gap: 2 * gapOnlyAPI, works: time.Minute, floors: true}, off)
+	if s.masters > 1 {
+		add(s, steady, bounds{gap: gapElection, works: time.Minute}, powerOff(oneMaster))
+	}
+}
+
 // notHere are the scenarios that ought to be played and cannot be, with their reason.
 func notHere() []scenario {
 	missing := func(s shape, etcd string, m moment, fault_, why string) scenario {
 		return scenario{shape: s, etcd: etcd, moment: m, fault: fault{name: fault_}, not: why}
 	}
 	return []scenario{
-		missing(three, "selfHosted", steady, "all of the above", "its loss of power, machine, disk and pods is played by the tests of self-hosted etcd"),
 		missing(one, external, steady, "faults of etcd's own members", "they are the user's: their machines are not the cluster's"),
 		missing(shape{5, 1}, internal, steady, "all of the above", "fs.inotify.max_user_instances of 128 has room for three masters"),
 	}
