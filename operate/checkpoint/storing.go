@@ -26,6 +26,10 @@ func decideStoring(s State) Decision {
 		return keep("the stand-in runs until there is a real pod")
 	case !s.Checkpoint:
 		return keep("there is no checkpoint")
+	case s.API == Answers && s.Real == Absent && s.Pod && s.Ages.Missing >= missing:
+		// Also without data: there are others who let it in. This machine's kubelet may have no
+		// API server to ask before that.
+		return Decision{Action: Activate, Reason: "the kubelet could not start the real pod"}
 	case !s.Data:
 		return keep("this machine has no data yet")
 	case s.API == Answers && s.Real != Absent && !s.Pod && s.Node == NodeMaster:
@@ -42,8 +46,6 @@ func decideStoring(s State) Decision {
 		return keep("no API server answers, which may pass")
 	case s.API == Unreachable:
 		return Decision{Action: Activate, Reason: "the real pod does not run, and no API server answers"}
-	case s.Pod && s.Ages.Missing >= missing:
-		return Decision{Action: Activate, Reason: "the kubelet could not start the real pod"}
 	}
 	return keep("the real pod is about to start, or somebody has it made")
 }

@@ -38,7 +38,7 @@ func storingStates(each func(State)) {
 }
 
 // TestStoringInvariants protects the data's only holder, in every state: no stand-in is
-// started beside a real pod that runs, without data, or without knowing that it is needed;
+// started beside a real pod that runs, without data unless the API answers, or without knowing that it is needed;
 // none is ended but for a real pod that waits, or where the machine is no master; and where
 // nothing else can bring the API back, one is started.
 func TestStoringInvariants(t *testing.T) {
@@ -51,8 +51,9 @@ func TestStoringInvariants(t *testing.T) {
 		switch d.Action {
 		case Activate:
 			ends := s.API == Answers && !s.Pod && s.Real != Absent && s.Node == NodeMaster
-			unable := s.Real == Absent && (s.API == Unreachable || s.API == Answers && s.Pod && s.Ages.Missing >= missing)
-			if !s.Runtime || !s.Data || !s.Checkpoint || s.Active || !ends && !unable {
+			unable := s.Real == Absent && s.API == Answers && s.Pod && s.Ages.Missing >= missing
+			alone := s.Real == Absent && s.API == Unreachable
+			if !s.Runtime || !s.Checkpoint || s.Active || !unable && (!s.Data || !ends && !alone) {
 				fail("started")
 			}
 		case Deactivate:

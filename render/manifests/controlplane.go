@@ -60,7 +60,8 @@ type Bring struct {
 // machine is no master of the plan.
 //
 // On each master the API server's stand-in runs from the first boot on, since its kubelet
-// has no other API server that is sure to be there; the stand-ins of the components that
+// has no other API server that is sure to be there, and so does that of a self-hosted etcd, without which the
+// API server does nothing, but for the machine with the seed; the stand-ins of the components that
 // lead run from the first boot only where there is no cluster yet.
 func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firstboot.File, error) {
 	var m *plan.Machine
@@ -97,6 +98,8 @@ func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firs
 			if etcdServer, err = seedURL(p); err != nil {
 				return nil, err
 			}
+		} else {
+			add(firstboot.ManifestDir, etcdName, data)
 		}
 	}
 	for _, c := range selfHosted {

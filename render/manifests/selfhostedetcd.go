@@ -112,8 +112,7 @@ func withEtcd(command []string, url string) []string {
 	return out
 }
 
-// etcdStandIn is the checkpoint with which a master starts. It does nothing before the machine
-// has a member's data.
+// etcdStandIn is the checkpoint with which a master starts.
 func etcdStandIn(p *plan.Plan, m *plan.Machine, images Images) ([]byte, error) {
 	s, err := etcdPod(p, images)
 	if err != nil {

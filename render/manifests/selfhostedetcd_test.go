@@ -80,6 +80,9 @@ func TestSeed(t *testing.T) {
 		t.Errorf("a member may begin the cluster: %q", got)
 	}
 
+	if s := podsIn(t, p, "demo-master-2", firstboot.ManifestDir, false)[etcdName]; s == nil || s.Labels[StandInLabel] != "true" {
+		t.Error("the stand-in of another master's member, on which its API server depends, does not run from the first boot on")
+	}
 	for name, pods := range map[string]map[string]*corev1.Pod{
 		"another master": podsIn(t, p, "demo-master-2", firstboot.ManifestDir, false),
 		"made later":     podsIn(t, p, "demo-master-1", firstboot.ManifestDir, false),
