@@ -145,5 +145,5 @@ func Run(sources []Source, opt Options) (*Audit, error) {
 	if err := s.judge(a); err != nil {
 		return nil, err
 	}
-	return a, s.space.Err()
+	return a, nil
 }

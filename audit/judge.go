@@ -120,35 +120,28 @@ func (s *surveyed) peers(list []contract.Peer, direction contract.Kind) (who, pe
 
 // judge fills the report.
 func (s *surveyed) judge(a *Audit) error {
-	asked := map[contract.Role]map[contract.Kind][]ask{}
-	for _, role := range machineRoles {
-		asked[role] = map[contract.Kind][]ask{}
-		for _, d := range []contract.Kind{contract.Ingress, contract.Egress} {
-			asked[role][d] = s.asks(role, d)
-		}
-	}
 	dead := newDead()
 	for _, role := range machineRoles {
-		for _, direction := range []contract.Kind{contract.Ingress, contract.Egress} {
-			for _, v := range s.views[role] {
-				w := s.way(role, v, direction, s.elsewhere(asked, direction, v.router))
-				if err := s.space.Err(); err != nil {
-					return err
-				}
-				if !v.filter.Hooked("input") && !v.filter.Hooked("output") && !v.filter.Hooked("forward") && !v.router && !v.filter.Hooked(w.hooks[0]) && !v.filter.Hooked(w.hooks[1]) {
-					a.NotUnderstood = append(a.NotUnderstood, Finding{v.file, "there is no chain that filters what machines send or receive"})
-				}
-				for _, one := range asked[role][direction] {
-					if v.families&filter.V4 == 0 {
-						break // clauses are about IPv4
-					}
-					s.clause(a, one, direction, w)
-				}
-				a.Openings = append(a.Openings, s.openings(role, direction, asked[role][direction], w)...)
-			}
+		if len(s.views[role]) == 0 {
+			continue
 		}
-		for _, v := range s.views[role] {
-			dead.look(s, v)
+		// Each step has a space of its own, so that none needs the memory of all.
+		for _, step := range []func(){
+			func() { s.direction(a, role, contract.Ingress) },
+			func() { s.direction(a, role, contract.Egress) },
+			func() {
+				for _, v := range s.views[role] {
+					dead.look(s, v)
+				}
+			},
+		} {
+			if err := s.begin(role); err != nil {
+				return err
+			}
+			step()
+			if err := s.space.Err(); err != nil {
+				return err
+			}
 		}
 	}
 	a.Dead = dead.found()
@@ -167,6 +160,27 @@ func (s *surveyed) judge(a *Audit) error {
 			slices.Equal(x.Ports, y.Ports) && slices.Equal(x.Peers, y.Peers)
 	})
 	return nil
+}
+
+// direction judges what a role's machines send, or what they get.
+func (s *surveyed) direction(a *Audit, role contract.Role, direction contract.Kind) {
+	asked := map[contract.Role]map[contract.Kind][]ask{}
+	for _, r := range machineRoles {
+		asked[r] = map[contract.Kind][]ask{contract.Ingress: s.asks(r, contract.Ingress), contract.Egress: s.asks(r, contract.Egress)}
+	}
+	for _, v := range s.views[role] {
+		w := s.way(role, v, direction, s.elsewhere(asked, direction, v.router))
+		if !slices.ContainsFunc(w.hooks, v.filter.Hooked) {
+			a.NotUnderstood = append(a.NotUnderstood, Finding{v.file, fmt.Sprintf("no chain filters the %s of a %s: all of it passes", direction, role)})
+		}
+		for _, one := range asked[role][direction] {
+			if v.families&filter.V4 == 0 {
+				break // clauses are about IPv4
+			}
+			s.clause(a, one, direction, w)
+		}
+		a.Openings = append(a.Openings, s.openings(role, direction, asked[role][direction], w)...)
+	}
 }
 
 // elsewhere are the packets between machines that a router need not let through for one

@@ -66,19 +66,27 @@ func (s *surveyed) look() error {
 			}
 		}
 	}
-	s.space.Name("lo")
 	done := map[*view]bool{}
 	for _, role := range machineRoles {
 		for _, v := range s.views[role] {
-			if done[v] {
-				continue
+			if !done[v] {
+				done[v] = true
+				s.locate(v.rules)
 			}
-			done[v] = true
-			s.locate(v.rules)
-			var err error
-			if v.filter, err = v.rules.Compile(s.space); err != nil {
-				return err
-			}
+		}
+	}
+	return nil
+}
+
+// begin makes a new space for a role, and puts its rules there: what one role needed is
+// not kept for the next one.
+func (s *surveyed) begin(role contract.Role) error {
+	s.space, s.cached = packets.NewSpace(0), nil
+	s.space.Name("lo")
+	for _, v := range s.views[role] {
+		var err error
+		if v.filter, err = v.rules.Compile(s.space); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -29,6 +29,15 @@ func figures() []figure {
 				sample: addedName(verb, largest, "B"), against: addedName(verb, largest/2, "B"), unit: "MiB", scale: mib, goal: atMost, limit: 2.5},
 		)
 	}
+	out = append(out,
+		figure{title: fmt.Sprintf("`verify --static`, %d workers: time", largest), sample: staticSample + " s", unit: "s", goal: atMost, limit: 1},
+		figure{title: fmt.Sprintf("`verify --static`, %d workers: peak memory", largest), sample: staticSample + " B", unit: "MiB", scale: mib},
+		figure{title: fmt.Sprintf("`verify --static`, %d workers, against asking the plan port by port (one pair of machines, times all)", largest),
+			sample: staticSample + " cpu", against: naiveSample, unit: "s", goal: atMost, limit: 0.01},
+		figure{title: "`audit`, 10,000 rules of AWS: time", sample: auditSample + " s", unit: "s", goal: atMost, limit: 2},
+		figure{title: "`audit`, 10,000 rules of AWS: processor time", sample: auditSample + " cpu", unit: "s"},
+		figure{title: "`audit`, 10,000 rules of AWS: peak memory", sample: auditSample + " B", unit: "MiB", scale: mib, goal: atMost, limit: 200},
+	)
 	for _, load := range []struct {
 		title, sample, unit string
 		scale               float64

@@ -8,7 +8,7 @@
 // with "bench", and removes all that it makes.
 //
 // Files: table.go (what is printed), one file for each group of measurements (plan.go,
-// fabric.go, operator.go, up.go, kubeadm.go), and what they are made of (process.go, namespace.go,
+// static.go, fabric.go, operator.go, up.go, kubeadm.go), and what they are made of (process.go, namespace.go,
 // traffic.go, floor.go, machines.go).
 package main
 
@@ -42,6 +42,7 @@ type measurement struct {
 // first (see usage).
 var measurements = []measurement{
 	{"plan", (*bench).planAndRender},
+	{"static", (*bench).static},
 	{"fabric", (*bench).fabric},
 	{"operator", (*bench).operator},
 	{"floor", (*bench).floor},

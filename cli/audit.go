@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -91,6 +92,8 @@ Exit code 3 where there is a finding of a kind that --fail-on names.`,
 			}
 			sources = append(sources, audit.Source{Name: name, Data: data})
 		}
+		// Sets of packets come and go by the million: above this, they are collected sooner.
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(140 << 20))
 		a, err := audit.Run(sources, opt)
 		if err != nil {
 			return &exitError{exitUsage, err}

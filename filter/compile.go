@@ -22,7 +22,8 @@ type chain struct {
 	*Chain
 	rules    []rule
 	decision packets.Decision
-	state    visit
+	decided  bool
+	state    visit // of check
 	reached  packets.Set
 }
 
@@ -44,7 +45,8 @@ type rule struct {
 }
 
 // Compile puts a ruleset into a space. An error names a jump to a chain that is not there
-// or that leads back to itself.
+// or that leads back to itself. Sets are made when somebody asks for them: the space's Err
+// says whether they fitted.
 func (r *Ruleset) Compile(s *packets.Space) (*Filter, error) {
 	f := &Filter{space: s, chains: map[key]*chain{}, hooks: map[string][]*chain{}}
 	f.v4 = s.Within(packets.Source, packets.IPv4).And(s.Within(packets.Destination, packets.IPv4))
@@ -65,11 +67,47 @@ func (r *Ruleset) Compile(s *packets.Space) (*Filter, error) {
 		slices.SortStableFunc(chains, func(a, b *chain) int { return cmp.Compare(a.Priority, b.Priority) })
 	}
 	for _, c := range r.Chains {
-		if err := f.decide(f.chains[key{c.Table, c.Name}]); err != nil {
+		if err := f.check(f.chains[key{c.Table, c.Name}]); err != nil {
 			return nil, err
 		}
 	}
 	return f, s.Err()
+}
+
+// check goes where a chain's rules lead: to chains that are there, and not in a circle.
+func (f *Filter) check(c *chain) error {
+	switch c.state {
+	case done:
+		return nil
+	case open:
+		return fmt.Errorf("%s: chain %s of table %s leads back to itself", c.Place, c.Name, c.Table)
+	}
+	c.state = open
+	for _, r := range c.Rules {
+		targets := []string{}
+		if r.Verdict == Jump || r.Verdict == Goto {
+			targets = append(targets, r.Target)
+		}
+		for _, one := range r.Cases {
+			if one.Verdict == Jump || one.Verdict == Goto {
+				targets = append(targets, one.Target)
+			}
+		}
+		for _, target := range targets {
+			to := f.chains[key{c.Table, target}]
+			if to == nil {
+				return fmt.Errorf("%s: it leads to chain %q, which table %s does not have", r.Place, target, c.Table)
+			}
+			if to.Hook != "" {
+				return fmt.Errorf("%s: it leads to chain %q, which has a hook of its own", r.Place, target)
+			}
+			if err := f.check(to); err != nil {
+				return err
+			}
+		}
+	}
+	c.state = done
+	return nil
 }
 
 // name makes all names of interfaces known before any pattern is looked up.
@@ -99,32 +137,34 @@ func (r *Ruleset) name(s *packets.Space) {
 	}
 }
 
-// decide works out a chain's decision, those of the chains that it jumps to first.
-func (f *Filter) decide(c *chain) error {
-	switch c.state {
-	case done:
-		return nil
-	case open:
-		return fmt.Errorf("%s: chain %s of table %s leads back to itself", c.Place, c.Name, c.Table)
+// load puts a chain's rules into the space.
+func (f *Filter) load(c *chain) {
+	if c.rules != nil {
+		return
 	}
-	c.state = open
-	ds := make([]packets.Decision, 0, len(c.Rules))
+	c.rules = make([]rule, 0, len(c.Rules))
 	for _, r := range c.Rules {
 		own := f.rule(r)
-		d, err := f.verdict(c, &own, r.Verdict, r.Target)
-		if err != nil {
-			return err
-		}
 		for _, one := range r.Cases {
-			sub := f.rule(&Rule{Place: r.Place, Text: r.Text, Conditions: slices.Concat(r.Conditions, one.Conditions), Verdict: one.Verdict, Target: one.Target})
-			own.cases = append(own.cases, sub)
-			e, err := f.verdict(c, &sub, one.Verdict, one.Target)
-			if err != nil {
-				return err
-			}
-			d = d.Then(e)
+			own.cases = append(own.cases, f.rule(&Rule{Place: r.Place, Text: r.Text, Conditions: slices.Concat(r.Conditions, one.Conditions), Verdict: one.Verdict, Target: one.Target}))
 		}
 		c.rules = append(c.rules, own)
+	}
+}
+
+// decide is a chain's decision. It is worked out when somebody asks, those of the chains
+// that it leads to first: check has seen that there is no circle.
+func (f *Filter) decide(c *chain) packets.Decision {
+	if c.decided {
+		return c.decision
+	}
+	f.load(c)
+	ds := make([]packets.Decision, 0, len(c.rules))
+	for i := range c.rules {
+		d := f.verdict(c, &c.rules[i])
+		for j := range c.rules[i].cases {
+			d = d.Then(f.verdict(c, &c.rules[i].cases[j]))
+		}
 		ds = append(ds, d)
 	}
 	c.decision = f.space.Sequence(ds...)
@@ -137,8 +177,8 @@ func (f *Filter) decide(c *chain) error {
 		ended := c.decision.Turn(packets.Next|packets.Return, policy).Turn(packets.Accept, packets.Next)
 		c.decision = f.space.Where(f.families(c.Families), ended)
 	}
-	c.state = done
-	return f.space.Err()
+	c.decided = true
+	return c.decision
 }
 
 func (f *Filter) families(of Families) packets.Set {
@@ -153,41 +193,31 @@ func (f *Filter) families(of Families) packets.Set {
 
 // verdict is what a rule makes of packets: its verdict where it surely matches, that or
 // nothing where it perhaps does.
-func (f *Filter) verdict(c *chain, r *rule, v Verdict, target string) (packets.Decision, error) {
-	d, err := f.end(c, r.Rule, v, target)
-	if err != nil {
-		return d, err
+func (f *Filter) verdict(c *chain, r *rule) packets.Decision {
+	d := f.end(c, r)
+	sure := f.space.Where(r.sure, d)
+	if r.maybe == r.sure {
+		return sure
 	}
-	return f.space.Where(r.sure, d).Then(f.space.Where(r.maybe, d.Or(f.space.Always(packets.Next)))), nil
+	return sure.Then(f.space.Where(r.maybe, d.Or(f.space.Always(packets.Next))))
 }
 
-func (f *Filter) end(c *chain, r *Rule, v Verdict, target string) (packets.Decision, error) {
-	switch v {
+func (f *Filter) end(c *chain, r *rule) packets.Decision {
+	switch r.Verdict {
 	case Accept:
-		return f.space.Always(packets.Accept), nil
+		return f.space.Always(packets.Accept)
 	case Drop:
-		return f.space.Always(packets.Drop), nil
+		return f.space.Always(packets.Drop)
 	case Return:
-		return f.space.Always(packets.Return), nil
+		return f.space.Always(packets.Return)
 	case Unsure:
-		return f.space.Always(packets.Accept | packets.Drop), nil
-	case Jump, Goto:
-		to := f.chains[key{c.Table, target}]
-		if to == nil {
-			return packets.Decision{}, fmt.Errorf("%s: it leads to chain %q, which table %s does not have", r.Place, target, c.Table)
-		}
-		if to.Hook != "" {
-			return packets.Decision{}, fmt.Errorf("%s: it leads to chain %q, which has a hook of its own", r.Place, target)
-		}
-		if err := f.decide(to); err != nil {
-			return packets.Decision{}, err
-		}
-		if v == Jump {
-			return to.decision.Turn(packets.Return, packets.Next), nil
-		}
-		return to.decision.Turn(packets.Next, packets.Return), nil
+		return f.space.Always(packets.Accept | packets.Drop)
+	case Jump:
+		return f.decide(f.chains[key{c.Table, r.Target}]).Turn(packets.Return, packets.Next)
+	case Goto:
+		return f.decide(f.chains[key{c.Table, r.Target}]).Turn(packets.Next, packets.Return)
 	}
-	return f.space.Always(packets.Next), nil
+	return f.space.Always(packets.Next)
 }
 
 func (f *Filter) rule(r *Rule) rule {
@@ -239,7 +269,7 @@ func (f *Filter) Pass(hooks ...string) packets.Decision {
 	var ds []packets.Decision
 	for _, h := range hooks {
 		for _, c := range f.hooks[h] {
-			ds = append(ds, c.decision)
+			ds = append(ds, f.decide(c))
 		}
 	}
 	return f.space.Sequence(ds...).Turn(packets.Next, packets.Accept)

@@ -48,6 +48,7 @@ func (f *Filter) Trace(p packets.Packet, hooks ...string) []Step {
 
 // follow is the rule that ends a packet's way through a chain, and how: GoOn where none does.
 func (f *Filter) follow(c *chain, p packets.Packet) (*Rule, Verdict) {
+	f.load(c)
 	for i := range c.rules {
 		alternatives := append([]rule{c.rules[i]}, c.rules[i].cases...)
 		for j := range alternatives {
@@ -102,6 +103,7 @@ func (f *Filter) downwards() []*chain {
 			return
 		}
 		seen[c] = true
+		f.load(c)
 		for i := range c.rules {
 			for _, r := range append([]rule{c.rules[i]}, c.rules[i].cases...) {
 				if r.Verdict == Jump || r.Verdict == Goto {
@@ -147,7 +149,7 @@ func (f *Filter) reach(c *chain, i, j int, at packets.Set, dead *[]*Rule) packet
 		case Jump, Goto:
 			to := f.chains[key{c.Table, one.Target}]
 			to.reached = to.reached.Or(at.And(one.lively))
-			on := to.decision.May(packets.Next | packets.Return)
+			on := f.decide(to).May(packets.Next | packets.Return)
 			if one.Verdict == Goto {
 				on = f.space.None()
 			}
@@ -183,6 +185,7 @@ func (f *Filter) Accepting(within packets.Set, hooks ...string) []Matched {
 			return
 		}
 		seen[c] = true
+		f.load(c)
 		for i := range c.rules {
 			accepts := f.space.None()
 			for _, r := range append([]rule{c.rules[i]}, c.rules[i].cases...) {

@@ -20,7 +20,7 @@ type step struct {
 }
 
 // memory is how many answers memo keeps.
-const memory = 1 << 20
+const memory = 1 << 18
 
 // shortcut is the answer where one of the operands decides it.
 func shortcut(op operation, a, b node) (node, bool) {
