@@ -34,9 +34,8 @@ var (
 )
 
 // scenarios are all of them, in the order in which they are played: those that can share
-// a cluster are together. The short ones are part of every test: on two clusters, the
-// hand-over, a program that hangs, one that is killed, on one and on three masters, a
-// deadlock, and the loss of all power.
+// a cluster are together. The short ones are part of every test: on one cluster, the
+// hand-over, a program that hangs, one that is killed, a deadlock, and the loss of all power.
 func scenarios() []scenario {
 	var all []scenario
 	add := func(s shape, m moment, b bounds, f fault) *scenario {
@@ -100,7 +99,7 @@ func addProcesses(s shape, add adder) {
 			all.gap, oneOf.gap, hung = gapOnlyAPI, gapOneAPI, bounds{gap: gapHung, works: worksHung}
 		}
 		if s.masters > 1 {
-			add(s, steady, oneOf, kill(program, oneMaster)).short = program == "kube-apiserver"
+			add(s, steady, oneOf, kill(program, oneMaster))
 			add(s, steady, oneOf, hang(program, oneMaster))
 		}
 		add(s, steady, all, kill(program, allMasters)).short = s == one && program == "etcd"
@@ -149,7 +148,7 @@ func addPower(s shape, add adder) {
 	}
 	add(s, steady, bounds{gap: gapNone, works: 90 * time.Second}, powerOff(oneWorker))
 	add(s, steady, bounds{gap: 2 * gapOnlyAPI, works: time.Minute}, masters)
-	add(s, steady, back, machines).short = s == three
+	add(s, steady, back, machines).short = s == one
 	add(s, steady, back, machines.without("registry", registry))
 	// Machines know the API by its name, so only the API itself can be back without DNS.
 	add(s, steady, bounds{gap: 2 * gapOnlyAPI, works: time.Minute}, machines.withoutAfter("DNS", resolver))
