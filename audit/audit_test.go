@@ -10,6 +10,7 @@ import (
 
 	"craton.dev/craton/audit"
 	"craton.dev/craton/cluster"
+	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/nftables"
 )
@@ -75,7 +76,12 @@ func TestNoFalseAlarmOnOurRules(t *testing.T) {
 			t.Run("router "+name, func(t *testing.T) {
 				clean(t, run(t, opt, audit.Source{Name: "cluster.nft", Data: nftables.Fabric(p, nftables.Options{})}))
 			})
+			seen := map[contract.Role]bool{}
 			for _, m := range p.Machines {
+				if seen[m.Role] {
+					continue // those of a role differ in their address only
+				}
+				seen[m.Role] = true
 				t.Run(m.Name+" "+name, func(t *testing.T) {
 					text, err := nftables.Machine(p, m.Name)
 					if err != nil {

@@ -125,7 +125,12 @@ func TestStaticAgreesWithOurRules(t *testing.T) {
 				agrees(t, static(t, p, listed(t, fabric, ""), own))
 				agrees(t, static(t, p, listed(t, fabric, "-j"), own))
 			}
+			seen := map[contract.Role]bool{}
 			for i, m := range p.Machines {
+				if seen[m.Role] {
+					continue // those of a role differ in their address only
+				}
+				seen[m.Role] = true
 				text, err := nftables.Machine(p, m.Name)
 				if err != nil {
 					t.Fatal(err)
