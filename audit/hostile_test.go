@@ -120,6 +120,9 @@ func rule(g, i int) map[string]any {
 
 // 10,000 rules take less than 2 seconds of processor time and 200 MiB.
 func TestSize(t *testing.T) {
+	if testing.Short() {
+		t.Skip("time and memory are not asked about with -short: the race detector uses much of both")
+	}
 	data := big(10000)
 	n := bytes.Count(data, []byte("IpProtocol"))
 	if n < 9000 {
