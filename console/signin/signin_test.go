@@ -215,6 +215,11 @@ func TestRenewal(t *testing.T) {
 	if v.session(t) == first {
 		t.Error("there is no new token")
 	}
+	v.provider.Set(func(p *stage.Provider) {
+		if p.Refused > 0 {
+			t.Errorf("a refresh token that was used already came %d times: a provider may end the session for that", p.Refused)
+		}
+	})
 	v.provider.Set(func(p *stage.Provider) { delete(p.People, "ada"); p.Life = time.Second })
 	// Good till its end, and not longer.
 	if who := v.who(t); who != "ada@example.org" {

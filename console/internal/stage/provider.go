@@ -44,6 +44,8 @@ type Provider struct {
 	Life time.Duration
 	// Bend changes a token's claims before it is signed.
 	Bend func(claims map[string]any)
+	// Refused is how many times somebody came with a code or token that is not good.
+	Refused int
 	// Unsigned makes tokens with the algorithm "none".
 	Unsigned bool
 
@@ -145,7 +147,10 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	if id == "" {
 		id, secret = r.FormValue("client_id"), r.FormValue("client_secret")
 	}
-	refused := func() { http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest) }
+	refused := func() {
+		p.Refused++
+		http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
+	}
 	if id != Audience || secret != ClientSecret {
 		refused()
 		return
