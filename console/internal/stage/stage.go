@@ -46,13 +46,28 @@ type Stage struct {
 // CRATON_ETCD and CRATON_APISERVER: without them the test is skipped.
 func Start(t testing.TB) *Stage {
 	t.Helper()
-	etcd, apiserver := program(t, "etcd"), program(t, "kube-apiserver")
-	dir := t.TempDir()
-	s := &Stage{Provider: NewProvider(t, dir)}
+	s := &Stage{Provider: NewProvider(t, t.TempDir())}
+	s.start(t, s.Provider.authentication())
+	return s
+}
 
-	client, peer, port := freePort(t), freePort(t), freePort(t)
+// StartTrusting starts one whose API server believes whom this AuthenticationConfiguration
+// names. It has no provider of its own.
+func StartTrusting(t testing.TB, authentication string) *Stage {
+	t.Helper()
+	s := &Stage{}
+	s.start(t, authentication)
+	return s
+}
+
+func (s *Stage) start(t testing.TB, trust string) {
+	t.Helper()
+	etcd, apiserver := Program(t, "etcd"), Program(t, "kube-apiserver")
+	dir := t.TempDir()
+
+	client, peer, port := FreePort(t), FreePort(t), FreePort(t)
 	etcdURL := "http://127.0.0.1:" + client
-	run(t, dir, etcd, "--data-dir="+filepath.Join(dir, "etcd"), "--log-level=error", "--unsafe-no-fsync",
+	Run(t, dir, etcd, "--data-dir="+filepath.Join(dir, "etcd"), "--log-level=error", "--unsafe-no-fsync",
 		"--listen-client-urls="+etcdURL, "--advertise-client-urls="+etcdURL,
 		"--listen-peer-urls=http://127.0.0.1:"+peer, "--initial-advertise-peer-urls=http://127.0.0.1:"+peer,
 		"--initial-cluster=default=http://127.0.0.1:"+peer)
@@ -60,8 +75,8 @@ func Start(t testing.TB) *Stage {
 	const token = "stage-admin"
 	tokens := write(t, dir, "tokens.csv", token+",admin,1,system:masters\n")
 	key := serviceAccountKey(t, dir)
-	authentication := write(t, dir, "authentication.yaml", s.Provider.authentication())
-	run(t, dir, apiserver, "--etcd-servers="+etcdURL, "--bind-address=127.0.0.1", "--secure-port="+port,
+	authentication := write(t, dir, "authentication.yaml", trust)
+	Run(t, dir, apiserver, "--etcd-servers="+etcdURL, "--bind-address=127.0.0.1", "--secure-port="+port,
 		"--cert-dir="+filepath.Join(dir, "certs"), "--token-auth-file="+tokens, "--authentication-config="+authentication,
 		"--service-account-issuer=https://stage", "--service-account-key-file="+key, "--service-account-signing-key-file="+key,
 		"--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=RBAC",
@@ -79,7 +94,6 @@ func Start(t testing.TB) *Stage {
 	if s.Admin, err = kubernetes.NewForConfig(s.config); err != nil {
 		t.Fatal(err)
 	}
-	return s
 }
 
 // await waits until the API server says that it is ready, and writes down the certificate
@@ -119,8 +133,8 @@ func (s *Stage) await(t testing.TB, token string) {
 	}
 }
 
-// program is the path of a built program of the payload.
-func program(t testing.TB, name string) string {
+// Program is the path of a built program of the payload, such as "etcd" in CRATON_ETCD.
+func Program(t testing.TB, name string) string {
 	t.Helper()
 	variable := "CRATON_" + strings.ToUpper(strings.TrimPrefix(name, "kube-"))
 	path := os.Getenv(variable)
@@ -130,8 +144,8 @@ func program(t testing.TB, name string) string {
 	return path
 }
 
-// run runs a program till the test ends; what it says is shown where the test fails.
-func run(t testing.TB, dir, program string, args ...string) {
+// Run runs a program till the test ends; what it says is shown where the test fails.
+func Run(t testing.TB, dir, program string, args ...string) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(dir, filepath.Base(program)+".log"))
 	if err != nil {
@@ -168,8 +182,8 @@ func write(t testing.TB, dir, name, text string) string {
 	return path
 }
 
-// freePort is one that nobody listens on now.
-func freePort(t testing.TB) string {
+// FreePort is one that nobody listens on now.
+func FreePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
