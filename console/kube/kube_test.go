@@ -13,7 +13,8 @@ import (
 	"craton.dev/craton/console/kube"
 )
 
-// TestKube asks a real API server. The subtests share it.
+// TestKube asks a real API server, whose programs CRATON_ETCD and CRATON_APISERVER name. The
+// subtests share it.
 func TestKube(t *testing.T) {
 	s := stage.Start(t)
 	s.Bind(t, "admins", "cluster-admin")
