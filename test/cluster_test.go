@@ -41,7 +41,6 @@ func TestCluster(t *testing.T) {
 	part("open and shut again", testOpenAndShut)
 	part("workers come and go", testScale)
 	part("every port", testEveryPort)
-	part("sign-in", testSignIn)
 	part("power off", testPowerOff)
 	part("killed", testKilled)
 	part("cloud-init", testCloudInit)

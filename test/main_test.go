@@ -25,11 +25,12 @@ const (
 	cloudCluster = "cicloud"
 
 	mastersCluster = "cimasters"
+	signInCluster  = "cisignin"
 
 	troubleCluster = "citrouble"
 )
 
-var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster, infraCluster, externalCluster, recoverCluster, mastersCluster, selfHostedCluster}
+var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster, infraCluster, externalCluster, recoverCluster, mastersCluster, selfHostedCluster, signInCluster}
 
 // craton is the program under test.
 var craton string

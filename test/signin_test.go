@@ -30,10 +30,13 @@ import (
 	"craton.dev/craton/signin"
 )
 
-// testSignIn protects signing in on a real cluster: turned on while it runs, the first password
+// TestSignIn protects signing in on a real cluster: turned on while it runs, the first password
 // is shown once, people do what their group may and no more, a role that is taken away is gone at
 // once; turned off, nothing of it is left.
-func testSignIn(t *testing.T, l *lab) {
+func TestSignIn(t *testing.T) {
+	needHost(t)
+	l := newLab(t, signInCluster)
+	t.Cleanup(func() { l.diagnose(t) })
 	const word, ben, guest = "correct horse battery", "ben@example.org", "guest@example.org"
 	hash, err := pki.HashPassword([]byte(word))
 	if err != nil {

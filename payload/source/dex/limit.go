@@ -33,7 +33,9 @@ func newLimits(prefix string, source func(*http.Request) string) *limits {
 		pair:    newBuckets(5, 12*time.Second),
 		account: newBuckets(20, 3*time.Second),
 		code:    newBuckets(10, 2*time.Second),
-		writes:  newBuckets(60, 200*time.Millisecond),
+		// Signing in takes six of them, and where a load balancer hides addresses all people have
+		// one together.
+		writes: newBuckets(300, 50*time.Millisecond),
 	}
 }
 
