@@ -134,7 +134,7 @@ func Components() []Component {
 		},
 		{
 			Name: "dex", Version: "v2.45.1", Module: "github.com/dexidp/dex", License: "Apache-2.0",
-			Source: "dex", Image: "ghcr.io/dexidp/dex:v2.45.1", OnDemand: true,
+			Source: "dex", Image: "docker.io/dexidp/dex:v2.45.1", OnDemand: true,
 			Binaries: []Binary{{"dex", "main.go limit.go"}},
 		},
 		{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"craton.dev/craton/contract"
+	"craton.dev/craton/payload"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
 	"craton.dev/craton/render/internal/example"
@@ -229,5 +231,15 @@ func TestErrors(t *testing.T) {
 				t.Errorf("%v: expected an error with %s", err, c.want)
 			}
 		})
+	}
+}
+
+// A machine knows the way to the registry of every image of the payload: one under another
+// registry's name is never pulled.
+func TestRegistriesOfThePayload(t *testing.T) {
+	for _, host := range payload.Hosts() {
+		if !slices.Contains(firstboot.RegistryHosts(), host) {
+			t.Errorf("there are images of %s, and machines know the way to %v only", host, firstboot.RegistryHosts())
+		}
 	}
 }
