@@ -53,7 +53,11 @@ func (c *Cluster) removeSurplus(ctx context.Context) error {
 		}
 		switch {
 		case master:
-			err = c.awaitLeft(ctx, client, s.Name)
+			// The operator lets nobody go of whom it has not been told; the step "plan" could
+			// not tell it where the API was just coming back.
+			if err = c.apply(ctx, wait); err == nil {
+				err = c.awaitLeft(ctx, client, s.Name)
+			}
 		case s.Running:
 			err = c.drain(ctx, client, s.Name)
 		}

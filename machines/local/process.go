@@ -158,7 +158,7 @@ func (pr process) endStrays() error {
 // moment, so it is looked at again.
 func startTime(pid int) (born uint64, err error) {
 	for range 4 {
-		if born, err = readStartTime(pid); !errors.Is(err, os.ErrProcessDone) {
+		if born, err = readStartTime(pid); !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, unix.ESRCH) {
 			break
 		}
 		time.Sleep(5 * time.Millisecond)
@@ -173,8 +173,15 @@ func readStartTime(pid int) (uint64, error) {
 	}
 	// The command's name may hold anything, so fields are counted from its last ")".
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 20 || fields[0] == "Z" {
+	if len(fields) < 20 {
 		return 0, os.ErrProcessDone
+	}
+	if fields[0] == "Z" {
+		// Its first thread has ended; it is about to run another program while one of the
+		// others lives, for as long as that takes on a busy host.
+		if threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid)); len(threads) < 2 {
+			return 0, os.ErrProcessDone
+		}
 	}
 	return strconv.ParseUint(fields[19], 10, 64)
 }

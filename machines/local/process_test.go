@@ -5,8 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A process id that the kernel gave to somebody else must never be taken for ours: stop
@@ -77,4 +81,59 @@ func TestZombieIsDead(t *testing.T) {
 		}
 	}
 	t.Error("a zombie counts as running")
+}
+
+const firstThreadEnds = "CRATON_TEST_FIRST_THREAD_ENDS"
+
+// The program of TestFirstThreadEnds: init runs on the process's first thread.
+func init() {
+	if os.Getenv(firstThreadEnds) == "" {
+		return
+	}
+	runtime.LockOSThread()
+	go func() {
+		time.Sleep(time.Minute)
+		os.Exit(0)
+	}()
+	unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
+}
+
+// A process whose first thread has ended looks like a zombie, and lives while another
+// thread does: so does each machine for as long as its starter is becoming the machine,
+// which on a busy host is long enough to be seen.
+func TestFirstThreadEnds(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), firstThreadEnds+"=1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	t.Cleanup(func() { cmd.Wait() })
+	t.Cleanup(func() { cmd.Process.Kill() })
+	state := func() string {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))[0]
+	}
+	for end := time.Now().Add(10 * time.Second); state() != "Z"; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the first thread of process %d does not end: it is %s", pid, state())
+		}
+	}
+	if _, err := startTime(pid); err != nil {
+		t.Errorf("a process that lives without its first thread: %v", err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := startTime(pid); err != nil {
+			break // a zombie now, since nobody has waited for it
+		}
+		if time.Now().After(end) {
+			t.Fatal("a process that was killed still has a start time")
+		}
+	}
 }
