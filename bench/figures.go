@@ -56,6 +56,10 @@ func figures() []figure {
 			})
 		}
 	}
+	for _, kind := range []string{"selfHosted", "external"} {
+		out = append(out, figure{title: fmt.Sprintf("a write through the API, median of %d: etcd %s against internal, one member each", writesOfRun, kind),
+			sample: writeSample(kind), against: writeSample("internal"), unit: "ms", scale: 1000, goal: atMost, limit: 1.1})
+	}
 	return append(out,
 		figure{title: "first API answer of `up` against bare etcd and kube-apiserver", sample: "first answer", against: "floor",
 			unit: "s", goal: atMost, limit: 1.5},
@@ -67,6 +71,12 @@ func figures() []figure {
 			against: "kubeadm", unit: "s", goal: atMost, limit: 0.7},
 		figure{title: "kubeadm's surroundings and machines booted", sample: "kubeadm machines", unit: "s"},
 		figure{title: "kubeadm's images pulled", sample: "kubeadm images", unit: "s"},
+		figure{title: "`up` 3+1 to ready against kubeadm with 3 masters, both from nothing", sample: "up" + severalSuffix,
+			against: "kubeadm from nothing" + severalSuffix, unit: "s", goal: atMost, limit: 0.8},
+		figure{title: "`up` 3+1 from nothing against kubeadm init + joins + flannel on booted machines that have the images",
+			sample: "up" + severalSuffix, against: "kubeadm" + severalSuffix, unit: "s"},
+		figure{title: "3+1, all machines off and on: ready, against the slowest machine's boot + bare etcd and kube-apiserver",
+			sample: backSample, against: backFloor, unit: "s", goal: atMost, limit: 2},
 		figure{title: "`up` where there is nothing to do", sample: "no-op", unit: "s", goal: atMost, limit: 3},
 		figure{title: "`down`", sample: "down", unit: "s"},
 		figure{title: "resident memory of craton's own on the master (operator)", sample: "memory master", unit: "MiB", scale: mib, goal: atMost, limit: 40},

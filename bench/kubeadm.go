@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,17 +33,27 @@ const (
 	kubeadmCluster = "benchadm"
 	kubeadmPort    = 6443
 	kubeadmToken   = "abcdef.0123456789abcdef"
+	// kubeadmFile is where a machine has kubeadm's configuration.
+	kubeadmFile = "/root/kubeadm.yaml"
 )
 
-// kubeadm makes a cluster of one master and one worker as people do without craton: on
-// machines of the same image, kubeadm init, kubeadm join and flannel. What craton does
-// before its static pods start (surroundings, boot, images from the same registry) is
-// timed apart, so that both ways can be compared from the same start.
-func (b *bench) kubeadm(ctx context.Context) (err error) {
+// kubeadm makes a cluster of one master and one worker, kubeadmMasters one of several masters.
+func (b *bench) kubeadm(ctx context.Context) error { return b.kubeadmOf(ctx, 1, "") }
+
+func (b *bench) kubeadmMasters(ctx context.Context) error {
+	return b.kubeadmOf(ctx, severalMasters, severalSuffix)
+}
+
+// kubeadmOf makes a cluster with one worker as people do without craton: on machines of the
+// same image, kubeadm init, kubeadm join and flannel. Machines join all at once, and through the
+// first master: a load balancer would only take time. What craton does before its static pods
+// start (surroundings, boot, images from the same registry) is timed apart, so that both ways can
+// be compared from the same start.
+func (b *bench) kubeadmOf(ctx context.Context, masters int, suffix string) (err error) {
 	if err := b.cleanUp(kubeadmCluster); err != nil {
 		return err
 	}
-	file, err := b.clusterFile(kubeadmCluster, 1, "apiPort: "+strconv.Itoa(kubeadmPort)+"\n")
+	file, err := b.clusterFile(kubeadmCluster, 1, fmt.Sprintf("masters: %d\napiPort: %d\n", masters, kubeadmPort))
 	if err != nil {
 		return err
 	}
@@ -51,7 +62,7 @@ func (b *bench) kubeadm(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	master, worker := first(m.plan, contract.Master), first(m.plan, contract.Worker)
+	master := first(m.plan, contract.Master)
 
 	began := time.Now()
 	if err := m.boot(ctx); err != nil {
@@ -65,24 +76,31 @@ func (b *bench) kubeadm(ctx context.Context) (err error) {
 	began = time.Now()
 	pulls, pullCtx := errgroup.WithContext(ctx)
 	everywhere := []string{"pause", "kube-proxy", "flannel", "coredns"}
-	pulls.Go(func() error {
-		return m.pull(pullCtx, master, append(everywhere, "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")...)
-	})
-	pulls.Go(func() error { return m.pull(pullCtx, worker, everywhere...) })
+	for _, machine := range m.plan.Machines {
+		images := everywhere
+		if machine.Role == contract.Master {
+			images = slices.Concat(everywhere, []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"})
+		}
+		pulls.Go(func() error { return m.pull(pullCtx, machine, images...) })
+	}
 	if err := pulls.Wait(); err != nil {
 		return err
 	}
 	images := time.Since(began)
 
 	began = time.Now()
-	if err := m.on(ctx, master, nil, "kubeadm", "init", "--config=/root/init.yaml", "--ignore-preflight-errors=all"); err != nil {
+	if err := m.on(ctx, master, nil, "kubeadm", "init", "--config="+kubeadmFile, "--upload-certs", "--ignore-preflight-errors=all"); err != nil {
 		return err
 	}
 	say("kubeadm init ended after %.1f s", time.Since(began).Seconds())
 	joined, joinCtx := errgroup.WithContext(ctx)
-	joined.Go(func() error {
-		return m.on(joinCtx, worker, nil, "kubeadm", "join", "--config=/root/join.yaml", "--ignore-preflight-errors=all")
-	})
+	for _, machine := range m.plan.Machines {
+		if machine.Name != master.Name {
+			joined.Go(func() error {
+				return m.on(joinCtx, machine, nil, "kubeadm", "join", "--config="+kubeadmFile, "--ignore-preflight-errors=all")
+			})
+		}
+	}
 	joined.Go(func() error { return m.applyFlannel(joinCtx, master) })
 	if err := joined.Wait(); err != nil {
 		return err
@@ -92,10 +110,10 @@ func (b *bench) kubeadm(ctx context.Context) (err error) {
 		return err
 	}
 	took := time.Since(began)
-	b.samples.add("kubeadm", took.Seconds())
-	b.samples.add("kubeadm machines", boot.Seconds())
-	b.samples.add("kubeadm images", images.Seconds())
-	b.samples.add("kubeadm from nothing", (boot + images + took).Seconds())
+	b.samples.add("kubeadm"+suffix, took.Seconds())
+	b.samples.add("kubeadm machines"+suffix, boot.Seconds())
+	b.samples.add("kubeadm images"+suffix, images.Seconds())
+	b.samples.add("kubeadm from nothing"+suffix, (boot + images + took).Seconds())
 	return nil
 }
 
@@ -217,10 +235,19 @@ func (m *bare) notReady(ctx context.Context, client kubernetes.Interface) string
 			ready[c.Name]++
 		}
 	}
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "coredns"} {
-		if ready[name] == 0 {
-			return "there is no pod of " + name
+	masters := 0
+	for _, machine := range m.plan.Machines {
+		if machine.Role == contract.Master {
+			masters++
 		}
+	}
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
+		if ready[name] < masters {
+			return fmt.Sprintf("%s is ready on %d of %d masters", name, ready[name], masters)
+		}
+	}
+	if ready["coredns"] == 0 {
+		return "there is no pod of coredns"
 	}
 	for _, name := range []string{"kube-proxy", "flannel"} {
 		if ready[name] < len(m.plan.Machines) {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"os"
 	"strings"
 
@@ -18,7 +20,7 @@ func (m *bare) installKubeadm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	init, join, err := m.kubeadmFiles()
+	key, err := certificateKey()
 	if err != nil {
 		return err
 	}
@@ -28,10 +30,11 @@ func (m *bare) installKubeadm(ctx context.Context) error {
 			if err := m.write(ctx, machine, "/usr/local/bin/kubeadm", "0755", program); err != nil {
 				return err
 			}
-			if machine.Role == contract.Master {
-				return m.write(ctx, machine, "/root/init.yaml", "0600", init)
+			config, err := m.kubeadmConfig(machine, key)
+			if err != nil {
+				return err
 			}
-			return m.write(ctx, machine, "/root/join.yaml", "0600", join)
+			return m.write(ctx, machine, kubeadmFile, "0600", config)
 		})
 	}
 	return group.Wait()
@@ -66,15 +69,37 @@ func registration(m plan.Machine) object {
 	}
 }
 
-// kubeadmFiles are the configuration of kubeadm init and join: kubeadm's defaults, with the
-// cluster's networks, the images that there are, and what a kubelet needs on these machines.
-func (m *bare) kubeadmFiles() (init, join []byte, err error) {
-	master, worker := first(m.plan, contract.Master), first(m.plan, contract.Worker)
-	init, err = documents(
+// certificateKey encrypts what the first master hands to the others.
+func certificateKey() (string, error) {
+	key := make([]byte, 32)
+	_, err := rand.Read(key)
+	return hex.EncodeToString(key), err
+}
+
+// kubeadmConfig is what kubeadm gets on a machine: its defaults, with the cluster's networks, the
+// images that there are, and what a kubelet needs on these machines. The first master begins the
+// cluster, the others join.
+func (m *bare) kubeadmConfig(machine plan.Machine, certificateKey string) ([]byte, error) {
+	master := first(m.plan, contract.Master)
+	local := object{"advertiseAddress": machine.Address, "bindPort": kubeadmPort}
+	if machine.Name != master.Name {
+		join := kubeadmObject("JoinConfiguration", object{
+			"discovery": object{"bootstrapToken": object{
+				"token": kubeadmToken, "apiServerEndpoint": endpoint(master), "unsafeSkipCAVerification": true,
+			}},
+			"nodeRegistration": registration(machine),
+		})
+		if machine.Role == contract.Master {
+			join["controlPlane"] = object{"localAPIEndpoint": local, "certificateKey": certificateKey}
+		}
+		return documents(join)
+	}
+	return documents(
 		kubeadmObject("InitConfiguration", object{
 			"bootstrapTokens":  []object{{"token": kubeadmToken}},
-			"localAPIEndpoint": object{"advertiseAddress": master.Address, "bindPort": kubeadmPort},
-			"nodeRegistration": registration(master),
+			"certificateKey":   certificateKey,
+			"localAPIEndpoint": local,
+			"nodeRegistration": registration(machine),
 		}),
 		kubeadmObject("ClusterConfiguration", object{
 			"clusterName":          m.plan.Cluster,
@@ -97,14 +122,4 @@ func (m *bare) kubeadmFiles() (init, join []byte, err error) {
 			"mode": "nftables", "conntrack": object{"maxPerCore": 0, "min": 0},
 		},
 	)
-	if err != nil {
-		return nil, nil, err
-	}
-	join, err = documents(kubeadmObject("JoinConfiguration", object{
-		"discovery": object{"bootstrapToken": object{
-			"token": kubeadmToken, "apiServerEndpoint": endpoint(master), "unsafeSkipCAVerification": true,
-		}},
-		"nodeRegistration": registration(worker),
-	}))
-	return init, join, err
 }

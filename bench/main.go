@@ -8,7 +8,7 @@
 // with "bench", and removes all that it makes.
 //
 // Files: table.go (what is printed), one file for each group of measurements (plan.go,
-// static.go, fabric.go, operator.go, up.go, kubeadm.go), and what they are made of (process.go, namespace.go,
+// static.go, fabric.go, operator.go, up.go, kubeadm.go, masters.go, kinds.go), and what they are made of (process.go, namespace.go,
 // traffic.go, floor.go, machines.go).
 package main
 
@@ -48,6 +48,9 @@ var measurements = []measurement{
 	{"floor", (*bench).floor},
 	{"up", (*bench).up},
 	{"kubeadm", (*bench).kubeadm},
+	{"masters", (*bench).masters},
+	{"kubeadm-masters", (*bench).kubeadmMasters},
+	{"etcd", (*bench).etcdKinds},
 }
 
 func main() {

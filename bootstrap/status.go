@@ -1,8 +1,10 @@
 package bootstrap
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -147,15 +149,24 @@ func (c *Cluster) notReady(ctx context.Context, client kubernetes.Interface) str
 	if err != nil {
 		return err.Error()
 	}
+	problem, standIn := s.Problem()
+	return cmp.Or(problem, standIn)
+}
+
+// Problem is the first thing that keeps the cluster from being ready, and the first stand-in that
+// runs, whose component does its work all the same; "" where there is none.
+func (s *Status) Problem() (problem, standIn string) {
 	for _, m := range s.Machines {
 		if m.Problem != "" {
-			return m.Name + ": " + m.Problem
+			return m.Name + ": " + m.Problem, ""
 		}
 	}
 	for _, comp := range s.Components {
-		if comp.Problem != "" {
-			return comp.Problem
+		if strings.Contains(comp.Problem, "stand-in") {
+			standIn = cmp.Or(standIn, comp.Name+": "+comp.Problem)
+		} else {
+			problem = cmp.Or(problem, comp.Problem)
 		}
 	}
-	return ""
+	return problem, standIn
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -237,21 +236,7 @@ func (l *lab) problem(ctx context.Context) (problem, standIns string) {
 	if err != nil {
 		return err.Error(), ""
 	}
-	for _, m := range s.Machines {
-		if m.Problem != "" {
-			return m.Name + ": " + m.Problem, ""
-		}
-	}
-	for _, c := range s.Components {
-		switch {
-		case c.Problem == "":
-		case strings.Contains(c.Problem, "stand-in"): // the component does its work all the same
-			standIns = cmp.Or(standIns, c.Name+": "+c.Problem)
-		default:
-			problem = cmp.Or(problem, c.Problem)
-		}
-	}
-	return problem, standIns
+	return s.Problem()
 }
 
 // neighbours are other clusters on this host, which take of its processors.
