@@ -18,7 +18,8 @@ var moving = map[string]bool{
 	"options.nodeExporter": true, "options.cAdvisor": true,
 	"options.signIn": true, "signIn.firstAdministrator": true, "signIn.tokenMinutes": true, "signIn.sessionHours": true,
 	"signIn.roles": true, "signIn.users": true, "signIn.oidc": true, "signIn.ldap": true, "signIn.github": true, "signIn.saml": true,
-	"ingress": true,
+	"options.console": true,
+	"ingress":         true,
 }
 
 // changeable refuses a file which changes what cannot be changed on a running cluster,

@@ -75,6 +75,7 @@ type Options struct {
 	NodeExporter   bool `json:"nodeExporter"`
 	CAdvisor       bool `json:"cAdvisor"`
 	SignIn         bool `json:"signIn"`
+	Console        bool `json:"console"`
 }
 
 // Versions pins components; "" means the version built into this craton.

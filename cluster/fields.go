@@ -229,6 +229,8 @@ func optionFields() []field {
 			func(o *Options) *bool { return &o.CAdvisor }),
 		option("signIn", "Let people sign in with a name and a password, or where their company has them, see signIn.",
 			func(o *Options) *bool { return &o.SignIn }),
+		option("console", "Run the Console, a page that shows the cluster to people who sign in. It needs signIn. See docs/console.md.",
+			func(o *Options) *bool { return &o.Console }),
 	}
 }
 

@@ -17,6 +17,7 @@ func (r *reader) relations() {
 	r.overlaps()
 	r.etcd()
 	r.signIn()
+	r.console()
 	c := r.cluster
 	if r.fine("infra", "loadBalancer") && c.Infra == 0 && !c.LoadBalancer {
 		r.relate(r.place("infra", "loadBalancer"), r.given("infra", "loadBalancer"),
@@ -182,6 +183,13 @@ func (r *reader) signIn() {
 				r.relate(r.seen[at+pair.field], at+pair.field, "is given without "+pair.other, "give both or none")
 			}
 		}
+	}
+}
+
+// console checks that people can get into the Console.
+func (r *reader) console() {
+	if o := r.cluster.Options; o.Console && !o.SignIn && r.fine("options", "options.console", "options.signIn") {
+		r.relate(r.place("options.console"), "options.console", "is on, but options.signIn is off: nobody could sign in to the Console", "turn both on or both off")
 	}
 }
 

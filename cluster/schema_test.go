@@ -179,6 +179,7 @@ func randomCluster(t *rapid.T) *Cluster {
 	for _, f := range optionFields() {
 		*f.at(c).(*bool) = rapid.Bool().Draw(t, f.name)
 	}
+	c.Options.Console = c.Options.Console && c.Options.SignIn
 	if c.Options.SignIn {
 		c.SignIn = randomSignIn(t)
 	}

@@ -114,8 +114,12 @@ func Components() []Component {
 			},
 		},
 		{
-			Name: "console", Purpose: "shows the cluster to users", Condition: IfConsole,
-			Clauses: []string{"cluster.dns.console", "master.ingress.tectonic", "worker.ingress.host-ports", "infra.ingress.console"},
+			Name: "console", Purpose: "shows the cluster to people who have signed in, each with their own rights",
+			Option: "options.console", Condition: IfConsole,
+			Clauses: []string{
+				"cluster.dns.console", "master.ingress.tectonic", "worker.ingress.host-ports", "infra.ingress.console",
+				"master.egress.images", "master.egress.api", "master.egress.dns",
+			},
 		},
 		{
 			Name: "dex", Purpose: "lets people sign in with a name and a password, here or where their company has them",

@@ -19,6 +19,9 @@ type SignIn struct {
 	FirstAdministrator string
 	// ConsoleClient is the secret by which Dex knows the console.
 	ConsoleClient string
+	// ConsoleCookies is the key by which all Consoles of the cluster encrypt what browsers keep for
+	// them. Whoever has it can read and make such cookies.
+	ConsoleCookies []byte
 	// Files are the contents of the files that the cluster file's section signIn names, by path.
 	Files map[string][]byte
 }
@@ -26,6 +29,8 @@ type SignIn struct {
 const (
 	firstAdministratorFile = "first-administrator"
 	consoleClientFile      = "console-client"
+	consoleCookiesFile     = "console-cookies"
+	consoleCookiesBytes    = 32
 	// passwordCost is how much work it is to try a password: a quarter of a second here.
 	passwordCost = 12
 	// longestPassword is what bcrypt looks at; what is beyond would not count.
@@ -53,6 +58,16 @@ func (s store) signIn(f *cluster.Cluster) (out SignIn, err error) {
 		}
 	}
 	out.ConsoleClient = string(bytes.TrimSpace(secret))
+	if out.ConsoleCookies, err = s.read(consoleCookiesFile); err != nil {
+		return out, err
+	}
+	if len(out.ConsoleCookies) != consoleCookiesBytes {
+		out.ConsoleCookies = make([]byte, consoleCookiesBytes)
+		rand.Read(out.ConsoleCookies)
+		if err := s.write(consoleCookiesFile, out.ConsoleCookies); err != nil {
+			return out, err
+		}
+	}
 	out.Files, err = signInFiles(&f.SignIn)
 	return out, err
 }

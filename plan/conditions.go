@@ -53,9 +53,7 @@ var deciders = map[contract.Condition]func(*cluster.Cluster) bool{
 
 	contract.IfSignIn:  func(c *cluster.Cluster) bool { return c.Options.SignIn },
 	contract.IfOwnEtcd: func(c *cluster.Cluster) bool { return c.Etcd != "external" },
-	// No field of the file turns the console on yet: its clauses are open in profile
-	// document, where they bind every cluster, and shut in minimal, where nothing uses them.
-	contract.IfConsole: func(*cluster.Cluster) bool { return false },
+	contract.IfConsole: func(c *cluster.Cluster) bool { return c.Options.Console },
 }
 
 // httpsPort is where identity providers are: the cluster file takes no other port for them.

@@ -33,6 +33,9 @@ const (
 // IdentitySignIn is the name of the certificate with which Dex serves.
 const IdentitySignIn = "dex"
 
+// IdentityConsole is the name of the certificate with which the Console serves.
+const IdentityConsole = "console"
+
 // yearDays is the life of every identity. It is the shortest that leaves room for
 // somebody to come back to a cluster that was off: nothing renews a certificate on a
 // machine that is not running. Kubelets' certificates are not among these: the cluster
@@ -58,6 +61,12 @@ func identitiesOf(c *cluster.Cluster, network Network, machines []Machine) []Ide
 			Name: IdentitySignIn, CA: KubernetesCA, CommonName: network.Console,
 			DNSNames: []string{network.Console}, Addresses: []netip.Addr{network.ServiceSignIn},
 			Usages: []string{server}, Days: yearDays,
+		})
+	}
+	if c.Options.Console {
+		ids = append(ids, Identity{
+			Name: IdentityConsole, CA: KubernetesCA, CommonName: network.Console,
+			DNSNames: []string{network.Console}, Usages: []string{server}, Days: yearDays,
 		})
 	}
 	for _, m := range machines {

@@ -61,8 +61,8 @@ func needHost(t *testing.T) {
 		t.Fatal("real clusters need root: run this with sudo, or with -short to leave them out")
 	}
 	for _, dir := range []string{filepath.Dir(craton)} {
-		// Both programs side by side, as an installation has them.
-		build := command.Cmd{Name: "go", Args: []string{"build", "-buildvcs=false", "-o", dir + "/", "./cmd/craton", "./cmd/craton-operator"},
+		// All programs side by side, as an installation has them: the payload takes these.
+		build := command.Cmd{Name: "go", Args: []string{"build", "-buildvcs=false", "-ldflags", "-s -w", "-o", dir + "/", "./cmd/..."},
 			Dir: "..", Env: []string{"CGO_ENABLED=0"}, Timeout: 10 * time.Minute}
 		if _, err := build.Run(context.Background()); err != nil {
 			t.Fatal(err)

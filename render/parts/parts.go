@@ -10,6 +10,7 @@ import (
 
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/part"
+	"craton.dev/craton/render/part/console"
 	"craton.dev/craton/render/part/coredns"
 	"craton.dev/craton/render/part/dex"
 	"craton.dev/craton/render/part/flannel"
@@ -23,6 +24,7 @@ func All() []part.Part {
 		flannel.Part,
 		coredns.Part,
 		dex.Part,
+		console.Part,
 	}
 }
 
