@@ -46,6 +46,8 @@ type play struct {
 	// boots is how long the machines took till their container runtime answered.
 	boots time.Duration
 	row   *row
+	// wrong says that the history of what clients have seen cannot be.
+	wrong bool
 	began time.Time // the fault
 }
 
@@ -83,12 +85,14 @@ func (p *play) powerOn(ctx context.Context) error {
 }
 
 // run plays the scenario and fills in its row. What is wrong with the cluster is in the
-// row; broken is true where the next scenario needs another cluster.
+// row; broken is true where the next scenario needs another cluster. One that only took too long
+// is whole again.
 func (p *play) run(ctx context.Context, bare time.Duration) (broken bool) {
 	if err := p.try(ctx, bare); err != nil {
 		p.row.fail("%v", err)
+		broken = true
 	}
-	return p.scenario.moment == adding || p.scenario.moment == recovery || p.row.Verdict != passed
+	return broken || p.wrong || p.scenario.moment == adding || p.scenario.moment == recovery
 }
 
 func (p *play) try(ctx context.Context, bare time.Duration) error {
@@ -211,6 +215,7 @@ func (p *play) judge(result load.Result, bare time.Duration, loadFrom, from, to 
 	if len(v.Undecided) > 0 {
 		r.fail("the checker did not decide about %s", strings.Join(v.Undecided, ", "))
 	}
+	p.wrong = r.Verdict == failed
 	r.within("without API", r.Gap, r.GapBound)
 	r.within("a new Deployment waited", r.Works, r.WorksBound)
 	r.within("ready again", r.Ready, r.ReadyBound)
