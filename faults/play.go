@@ -177,7 +177,15 @@ func (p *play) try(ctx context.Context, bare time.Duration) error {
 	stopped = true
 	problem = errors.Join(problem, err)
 	if s.moment == steady {
-		loadFrom = p.began // what it has waited before is not the fault's
+		// What it has waited before is not the fault's, but tells how busy this host was.
+		var before time.Duration
+		for _, w := range result.Waits {
+			if w.Began.Add(w.Took).Before(p.began) {
+				before = max(before, w.Took)
+			}
+		}
+		p.row.note(p, "before the fault, the longest wait for the API was %.1f s", before.Seconds())
+		loadFrom = p.began
 	}
 	p.judge(result, bare, loadFrom, from, ended)
 	if problem != nil || p.row.Verdict != passed {
