@@ -133,6 +133,11 @@ func (c *Cluster) buildPayload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.usePayload(built)
+	return nil
+}
+
+func (c *Cluster) usePayload(built *payload.Payload) {
 	c.payload = built
 	c.Platform.Image = local.Image{
 		Layers:          []string{built.NodeFS, built.RootFS},
@@ -141,7 +146,6 @@ func (c *Cluster) buildPayload(ctx context.Context) error {
 		ResolverProgram: built.HostBin("coredns"),
 		EtcdProgram:     built.HostBin("etcd"),
 	}
-	return nil
 }
 
 func (c *Cluster) makeSecrets(ctx context.Context) (err error) {
@@ -166,6 +170,9 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	}
 	c.opt.say("network, names, registry and load balancer")
 	if err := c.Platform.Prepare(ctx, c.Plan); err != nil {
+		return err
+	}
+	if err := c.PutBack(); err != nil {
 		return err
 	}
 	return c.prepareEtcd(ctx)

@@ -16,6 +16,10 @@ func backgroundCommands() []*cobra.Command {
 			RunE: func(cmd *cobra.Command, _ []string) error { return local.Boot(cmd.InOrStdin()) },
 		},
 		{
+			Use: guardCommand, Hidden: true, Args: noArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return guardProof(cmd.Context(), cmd.InOrStdin()) },
+		},
+		{
 			Use: local.GatewayCommand, Hidden: true, Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return local.Gateway(cmd.Context(), cmd.InOrStdin(), bootstrap.PublishCounters)

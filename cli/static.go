@@ -76,6 +76,9 @@ func (in *staticInput) verify(cmd *cobra.Command, file, name string) (*verify.Ve
 	if err := needRoot("verify --static"); err != nil {
 		return nil, err
 	}
+	if err := c.Restore(cmd.Context()); err != nil {
+		return nil, err
+	}
 	listing, ports, err := c.Platform.Rules(cmd.Context(), c.Plan)
 	if err != nil {
 		return nil, err

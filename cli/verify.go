@@ -73,6 +73,9 @@ Exit code 3 where anything is not as planned, or unknown.`,
 		if err := needRoot("verify"); err != nil {
 			return err
 		}
+		if err := c.Restore(cmd.Context()); err != nil {
+			return err
+		}
 		places, err := c.Platform.Places(c.Plan)
 		if err != nil {
 			return err

@@ -8,6 +8,9 @@ type Operation struct {
 	Sentence string `json:"sentence"`
 	// Clauses are the ids of the clauses that the operation needs, where they apply.
 	Clauses []string `json:"clauses"`
+	// OnlyIf names, for some of these clauses, the condition under which the operation needs
+	// them, where that is narrower than the clause's own.
+	OnlyIf map[string]Condition `json:"onlyIf,omitempty"`
 	// Components are the names of the components that take part.
 	Components []string `json:"components"`
 }
@@ -21,26 +24,55 @@ func Operations() []Operation {
 			Components: []string{"kube-apiserver", "load-balancer"},
 		},
 		{
+			ID: "check-health", Sentence: "the load balancer asks an API server whether it is ready",
+			Clauses:    []string{"master.ingress.api-load-balancer"},
+			Components: []string{"kube-apiserver", "load-balancer"},
+		},
+		{
 			// The kubelet's way to the API is the egress to registries, unless the API is
-			// apart from it.
-			ID: "join", Sentence: "a machine joins and stays ready",
+			// apart from it. A master's kubelet uses its own machine's API server.
+			ID: "join", Sentence: "a machine joins, gets its certificates and stays ready",
 			Clauses: []string{
 				"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer",
-				"master.egress.images", "infra.egress.images", "worker.egress.images",
-				"master.egress.api", "infra.egress.api", "worker.egress.api",
-				"master.egress.dns", "infra.egress.dns", "worker.egress.dns",
+				"infra.egress.images", "worker.egress.images",
+				"infra.egress.api", "worker.egress.api",
+				"infra.egress.dns", "worker.egress.dns",
 				"master.machine.kubelet", "master.machine.node", "infra.machine.kubelet", "infra.machine.label", "infra.machine.taint",
 				"worker.machine.kubelet", "worker.machine.kubelet-only",
 			},
+			OnlyIf:     map[string]Condition{"master.ingress.api": IfNoLoadBalancer},
 			Components: []string{"kubelet", "kube-apiserver", "craton-operator", "load-balancer"},
 		},
 		{
+			ID: "power-cycle", Sentence: "a machine that has lost its power comes back with nobody's help",
+			Clauses: []string{
+				"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer",
+				"infra.egress.images", "worker.egress.images",
+				"infra.egress.api", "worker.egress.api",
+				"infra.egress.dns", "worker.egress.dns",
+			},
+			OnlyIf:     map[string]Condition{"master.ingress.api": IfNoLoadBalancer},
+			Components: []string{"kubelet", "kube-apiserver", "load-balancer"},
+		},
+		{
+			ID: "schedule", Sentence: "a pod is placed on a machine and runs there",
+			Clauses: []string{
+				"master.ingress.api", "master.ingress.api-load-balancer",
+				"infra.egress.images", "worker.egress.images",
+				"infra.egress.api", "worker.egress.api",
+			},
+			OnlyIf:     map[string]Condition{"master.ingress.api": IfNoLoadBalancer},
+			Components: []string{"kube-scheduler", "kubelet", "kube-apiserver", "load-balancer"},
+		},
+		{
+			// A pod on the only master finds the API on its own machine.
 			ID: "pod-uses-api", Sentence: "a pod reaches the API through the kubernetes service",
 			Clauses: []string{
 				"master.ingress.api",
 				"master.egress.images", "infra.egress.images", "worker.egress.images",
 				"master.egress.api", "infra.egress.api", "worker.egress.api",
 			},
+			OnlyIf:     map[string]Condition{"master.egress.images": IfSeveralMasters, "master.egress.api": IfSeveralMasters},
 			Components: []string{"kube-apiserver", "kube-proxy"},
 		},
 		{
@@ -52,11 +84,20 @@ func Operations() []Operation {
 			Components: []string{"containerd", "kubelet"},
 		},
 		{
-			ID: "exec", Sentence: "logs, exec, port-forward and proxy reach a pod",
-			Clauses: []string{
-				"master.ingress.kubelet", "infra.ingress.kubelet", "worker.ingress.kubelet", "master.egress.kubelet",
-			},
-			Components: []string{"kube-apiserver", "kubelet"},
+			ID: "exec", Sentence: "a user runs a program in a pod",
+			Clauses: viaKubelet(), Components: []string{"kube-apiserver", "kubelet"},
+		},
+		{
+			ID: "logs", Sentence: "a user reads the log of a pod",
+			Clauses: viaKubelet(), Components: []string{"kube-apiserver", "kubelet"},
+		},
+		{
+			ID: "port-forward", Sentence: "a user reaches a pod's port by port-forward",
+			Clauses: viaKubelet(), Components: []string{"kube-apiserver", "kubelet"},
+		},
+		{
+			ID: "proxy", Sentence: "a user reads what a kubelet serves by the API's proxy",
+			Clauses: viaKubelet(), Components: []string{"kube-apiserver", "kubelet"},
 		},
 		{
 			ID: "pod-to-pod", Sentence: "a pod reaches a pod on another machine",
@@ -66,6 +107,15 @@ func Operations() []Operation {
 				"master.egress.vxlan", "infra.egress.vxlan", "worker.egress.vxlan",
 			},
 			Components: []string{"flannel"},
+		},
+		{
+			ID: "reach-service", Sentence: "a pod reaches a service whose pods are on other machines",
+			Clauses: []string{
+				"master.ingress.vxlan", "infra.ingress.vxlan", "worker.ingress.vxlan",
+				"master.ingress.vxlan-infra", "worker.ingress.vxlan-infra",
+				"master.egress.vxlan", "infra.egress.vxlan", "worker.egress.vxlan",
+			},
+			Components: []string{"flannel", "kube-proxy"},
 		},
 		{
 			ID: "call-webhook", Sentence: "the API server calls a webhook or an aggregated API in a pod",
@@ -156,5 +206,13 @@ func Operations() []Operation {
 			Clauses:    []string{"master.egress.ntp", "infra.egress.ntp", "worker.egress.ntp"},
 			Components: []string{"clock"},
 		},
+	}
+}
+
+// viaKubelet are the clauses on the way from a user through an API server to a kubelet.
+func viaKubelet() []string {
+	return []string{
+		"cluster.dns.api", "master.ingress.api-load-balancer", "master.ingress.api-users",
+		"master.ingress.kubelet", "infra.ingress.kubelet", "worker.ingress.kubelet", "master.egress.kubelet",
 	}
 }

@@ -23,9 +23,21 @@ const dropGroup = 1
 // applyRules makes the fabric's rules the plan's, in one transaction, and ends the
 // connections that these no longer allow; the others are not touched.
 func (p *Platform) applyRules(ctx context.Context, pl *plan.Plan) error {
+	return p.Enforce(ctx, pl, nil)
+}
+
+// Enforce makes the fabric's rules those of a plan, for an experiment with another plan of the
+// same machines; Prepare makes them the cluster's own again. Counters go on from where they
+// are; those that are not there, from before.
+func (p *Platform) Enforce(ctx context.Context, pl *plan.Plan, before map[string]nftables.Count) error {
 	counts, err := p.counts(ctx)
 	if err != nil {
 		return err
+	}
+	for name, c := range before {
+		if _, there := counts[nftables.CounterName(name)]; !there {
+			counts[nftables.CounterName(name)] = c
+		}
 	}
 	ports := make(map[string]string, len(pl.Machines))
 	for _, m := range pl.Machines {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -81,6 +82,44 @@ func (p *Platform) In(namespace string, f func() error) error {
 	}
 	defer ns.Close()
 	return within(ns, f)
+}
+
+// InAddress is In for a namespace that a machine's programs have made, such as a pod's: the one
+// that has this address.
+func (p *Platform) InAddress(machine string, a netip.Addr, f func() error) error {
+	pid, err := p.initPID(machine)
+	if err != nil {
+		return err
+	}
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/root%s/*", pid, netnsDir))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		ns, err := netns.GetFromPath(file)
+		if err != nil {
+			continue // it has just ended
+		}
+		found := false
+		err = within(ns, func() error {
+			addresses, err := net.InterfaceAddrs()
+			if err != nil {
+				return err
+			}
+			for _, one := range addresses {
+				if n, ok := one.(*net.IPNet); ok && n.IP.Equal(a.AsSlice()) {
+					found = true
+					return f()
+				}
+			}
+			return nil
+		})
+		ns.Close()
+		if found {
+			return err
+		}
+	}
+	return fmt.Errorf("no network namespace of machine %s has the address %s", machine, a)
 }
 
 // Forget ends what the fabric and the two places remember of flows from one address to

@@ -28,12 +28,12 @@ func containerd(opt Options) []File {
 	for _, name := range slices.Sorted(maps.Keys(opt.PinnedImages)) {
 		fmt.Fprintf(&pinned, "  %s = %q\n", name, opt.PinnedImages[name])
 	}
-	files := []File{{containerdConfig, 0o644, fmt.Appendf(nil, containerdTemplate, opt.PauseImage, &pinned, registryDir, opt.RestrictOOMScoreAdj)}}
+	files := []File{{containerdConfig, 0o644, fmt.Appendf(nil, containerdTemplate, opt.PauseImage, &pinned, RegistryDir, opt.RestrictOOMScoreAdj)}}
 	if len(opt.RegistryCA) == 0 {
 		return files
 	}
 	for _, r := range registries {
-		dir := registryDir + "/" + r.name
+		dir := RegistryDir + "/" + r.name
 		files = append(files,
 			File{dir + "/ca.crt", 0o644, opt.RegistryCA},
 			File{dir + "/hosts.toml", 0o644, fmt.Appendf(nil, hostsTemplate, r.server, r.server, dir)},

@@ -22,7 +22,7 @@ func imagesFile(opt Options) File {
 	script.WriteString("#!/bin/bash\n# Gets the images of the machine's first pods, the most urgent first.\n")
 	get := func(images []string) {
 		for i, image := range images {
-			fmt.Fprintf(&script, "ctr --namespace=k8s.io images pull --local --sync-fs --hosts-dir=%s %s >/dev/null &\n", registryDir, image)
+			fmt.Fprintf(&script, "ctr --namespace=k8s.io images pull --local --sync-fs --hosts-dir=%s %s >/dev/null &\n", RegistryDir, image)
 			if i%atOnce == atOnce-1 || i == len(images)-1 {
 				script.WriteString("wait\n")
 			}

@@ -172,7 +172,7 @@ func kubeletUnit(p *plan.Plan, m *plan.Machine) Unit {
 		"/usr/local/bin/kubelet",
 		"--config=" + kubeletConfig,
 		"--bootstrap-kubeconfig=" + bootstrapKubeconfig,
-		"--kubeconfig=" + kubeletKubeconfig,
+		"--kubeconfig=" + KubeletKubeconfig,
 		"--node-ip=" + m.Address.String(),
 		"--hostname-override=" + m.Name,
 	}

@@ -27,11 +27,14 @@ const (
 	// RuntimeSocket is where the container runtime is asked what runs.
 	RuntimeSocket = "/run/containerd/containerd.sock"
 
+	// KubeletKubeconfig is by whose name the kubelet talks to the API once it has joined.
+	KubeletKubeconfig = "/var/lib/kubelet/kubeconfig"
+	// RegistryDir says for each registry whom to trust.
+	RegistryDir = "/etc/containerd/certs.d"
+
 	kubeletConfig       = "/etc/kubernetes/kubelet.yaml"
 	bootstrapKubeconfig = "/etc/kubernetes/bootstrap.kubeconfig"
-	kubeletKubeconfig   = "/var/lib/kubelet/kubeconfig"
 	containerdConfig    = "/etc/containerd/config.toml"
-	registryDir         = "/etc/containerd/certs.d"
 )
 
 // CertPath is where an identity's certificate is on a master; identity is its name without

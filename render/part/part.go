@@ -48,6 +48,8 @@ type Check struct {
 	// URL is what is asked. A name in it is one of the plan's names, and https is verified
 	// by the cluster's authority.
 	URL string
+	// Operation is the contract's operation that is tried by asking; "" for none.
+	Operation string
 	// Status is the status of the answer, and Contains is in its body.
 	Status   int
 	Contains string

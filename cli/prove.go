@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"craton.dev/craton/bootstrap"
+	"craton.dev/craton/command"
+	"craton.dev/craton/contract"
+	"craton.dev/craton/operation"
+	"craton.dev/craton/payload"
+	"craton.dev/craton/prove"
+)
+
+func proveCommand() *cobra.Command {
+	var file, name, results, page string
+	var clauses []string
+	var brief, keep, again bool
+	cmd := &cobra.Command{
+		Use:     "prove",
+		GroupID: groupCluster,
+		Short:   "Show by experiment that the rules are enough, and which are needed",
+		Long: `Tries on a running cluster every operation that it is there for, with exactly the plan's
+rules; then takes one clause after another out of the fabric, looks which operations break,
+and puts it back. What breaks is compared with what the contract says: each difference is a
+finding.
+
+It never opens anything. While it runs, the cluster loses for some seconds at a time what
+the clause is for, a worker joins again several times and is powered off some: it is not for
+a cluster that somebody uses. --brief leaves out what takes a machine's services away. A
+proof that was stopped goes on where it was when it is run again; were it killed, the rules
+are put back at once, or by the next craton prove, verify or up.
+
+Where the cluster of the file does not run, it is brought up, and taken down afterwards
+unless --keep is given.
+
+Exit code 3 where an operation does not work with all rules, or anything broke otherwise
+than predicted.`,
+		Example: `  craton prove
+  craton prove --clause worker.ingress.kubelet
+  craton prove -o html > proof.html
+  craton prove -o json | jq '.necessary[] | select(.verdict == "redundant")'`,
+		Args: noArgs,
+	}
+	clusterFlags(cmd, &file, &name)
+	cmd.Flags().StringSliceVar(&clauses, "clause", nil, "take only these out")
+	cmd.Flags().BoolVar(&brief, "brief", false, "try only what takes no machine's services away")
+	cmd.Flags().BoolVar(&keep, "keep", false, "leave a cluster that was brought up for it")
+	cmd.Flags().BoolVar(&again, "again", false, "begin anew instead of where an earlier run was stopped")
+	cmd.Flags().StringVar(&results, "results", "", "the file of results to write, and to go on from; default: in the cluster's folder")
+	cmd.Flags().StringVar(&page, "page", "", "print the results in this file, and try nothing")
+	_ = cmd.MarkFlagFilename("results", "json")
+	_ = cmd.MarkFlagFilename("page", "json")
+	out := addOutputFlag(cmd, format[*prove.Proof]{"table", prove.WriteTable}, format[*prove.Proof]{"json", prove.WriteJSON},
+		format[*prove.Proof]{"html", prove.WriteHTML})
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := out.check(); err != nil {
+			return err
+		}
+		for _, id := range clauses {
+			if c, ok := contract.ByID(id); !ok || len(c.Ports) == 0 {
+				return usage("--clause %s: the contract has no such clause that opens ports: craton contract lists them", id)
+			}
+		}
+		if page != "" {
+			proof, err := prove.Read(page)
+			if err != nil {
+				return &exitError{exitUsage, err}
+			}
+			return out.print(cmd.OutOrStdout(), proof)
+		}
+		if err := needRoot("prove"); err != nil {
+			return err
+		}
+		p := newProgress(cmd.ErrOrStderr())
+		defer p.end()
+		c, down, err := clusterToProve(cmd.Context(), file, name, keep, p)
+		if err != nil {
+			return err
+		}
+		if results == "" {
+			results = c.ProofFile()
+		}
+		if again {
+			if err := os.Remove(results); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		proof, err := experiment(cmd.Context(), c, prove.Options{Clauses: clauses, Brief: brief, File: results, Progress: p.say})
+		err = errors.Join(err, down())
+		p.end()
+		var insufficient *prove.NotSufficient
+		if proof == nil || err != nil && !errors.As(err, &insufficient) {
+			return err
+		}
+		if printErr := out.print(cmd.OutOrStdout(), proof); printErr != nil {
+			return printErr
+		}
+		if len(proof.Findings()) > 0 {
+			return difference(err)
+		}
+		return err
+	}
+	return cmd
+}
+
+// clusterToProve opens the cluster, which is brought up where its file's does not run.
+func clusterToProve(ctx context.Context, file, name string, keep bool, p *progress) (c *bootstrap.Cluster, down func() error, err error) {
+	nothing := func() error { return nil }
+	opt := bootstrap.Options{Cache: payload.DefaultCache(), Progress: p.say}
+	id, err := clusterName(file, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err = bootstrap.Open(id, opt)
+	if !errors.Is(err, bootstrap.ErrNone) || name != "" {
+		return c, nothing, err
+	}
+	f, err := loadCluster(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c, err = bootstrap.Up(ctx, f, opt); err != nil || keep {
+		return c, nothing, err
+	}
+	return c, func() error { return bootstrap.Down(context.WithoutCancel(ctx), id, opt) }, nil
+}
+
+// experiment proves on a cluster, with somebody beside it who puts the rules back if this
+// process is killed.
+func experiment(ctx context.Context, c *bootstrap.Cluster, opt prove.Options) (*prove.Proof, error) {
+	stage, closeStage, err := c.Stage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	release, err := guard(c)
+	if err != nil {
+		return nil, errors.Join(err, closeStage())
+	}
+	defer release()
+	if opt.Operations, err = operation.Of(c.Plan); err != nil {
+		return nil, errors.Join(err, closeStage())
+	}
+	opt.Plan, opt.Fabric, opt.Stage, opt.Out, opt.Back = c.Plan, c.Platform, stage, c.TakenOut, c.PutBack
+	proof, err := prove.Run(ctx, opt)
+	return proof, errors.Join(err, closeStage())
+}
+
+// guardCommand is the hidden command of the process that guards an experiment.
+const guardCommand = "prove-guard"
+
+// guard starts it. It reads from a pipe whose other end this process has: when that is gone, so
+// is this process, however it ended.
+func guard(c *bootstrap.Cluster) (release func(), err error) {
+	in, out, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		defer in.Close()
+		_, _ = command.Cmd{Name: self, Args: []string{guardCommand}, Stdin: in, Timeout: 24 * time.Hour,
+			Attr: &syscall.SysProcAttr{Setsid: true}}.Run(context.Background()) // what it says, the next command finds again
+	}()
+	if err := json.NewEncoder(out).Encode(c.Name); err != nil {
+		return nil, err
+	}
+	return func() { out.Close() }, nil
+}
+
+// guardProof waits for the end of its input, and puts the rules back.
+func guardProof(ctx context.Context, in io.Reader) error {
+	b, err := io.ReadAll(in)
+	if err != nil {
+		return err
+	}
+	var name string
+	if err := json.NewDecoder(strings.NewReader(string(b))).Decode(&name); err != nil {
+		return err
+	}
+	c, err := bootstrap.Open(name, bootstrap.Options{})
+	if err != nil {
+		return err
+	}
+	return c.Restore(ctx)
+}

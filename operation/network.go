@@ -1,0 +1,150 @@
+package operation
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"craton.dev/craton/contract"
+	"craton.dev/craton/plan"
+)
+
+// podToPod connects the pods of each two machines, both ways, over tcp and udp.
+func podToPod(ctx context.Context, s *Stage) (string, error) {
+	type way struct{ from, to testPod }
+	var ways []way
+	for _, from := range s.pods {
+		for _, to := range s.pods {
+			if from.machine != to.machine {
+				ways = append(ways, way{from, to})
+			}
+		}
+	}
+	err := each(ways, func(w way) error {
+		name, err := s.in(w.from).get(ctx, nil, "http://"+hostPort(w.to.address, webPort)+"/hostname")
+		if err == nil && name != w.to.name {
+			err = fmt.Errorf("%s answers for pod %s", name, w.to.name)
+		}
+		return err
+	})
+	return fmt.Sprintf("%d ways between pods of different machines", len(ways)), err
+}
+
+// reachService asks a service from a pod of each machine till every machine's pod has answered.
+func reachService(ctx context.Context, s *Stage) (string, error) {
+	asked := 0
+	err := each(s.pods, func(p testPod) error {
+		seen := map[string]bool{}
+		for n := 0; len(seen) < len(s.pods); n++ {
+			if n > 20*len(s.pods) {
+				return fmt.Errorf("from pod %s: of %d pods of the service, %d have answered", p.name, len(s.pods), len(seen))
+			}
+			name, err := s.in(p).get(ctx, nil, "http://"+hostPort(s.service, 80)+"/hostname")
+			if err != nil {
+				return err
+			}
+			seen[name] = true
+		}
+		return nil
+	})
+	asked = len(s.pods)
+	return fmt.Sprintf("from %d pods, each reached all %d pods of the service", asked, len(s.pods)), err
+}
+
+// resolveService asks the cluster's DNS from each pod, by its service and each of its pods.
+func resolveService(ctx context.Context, s *Stage) (string, error) {
+	servers, err := s.dnsPods(ctx)
+	if err != nil {
+		return "", err
+	}
+	servers = append(servers, s.Plan.Network.ServiceDNS)
+	err = each(s.pods, func(p testPod) error {
+		return each(servers, func(server netip.Addr) error {
+			return each([]string{"udp", "tcp"}, func(network string) error {
+				found, err := s.in(p).lookup(ctx, network, netip.AddrPortFrom(server, dnsPort), "web."+Namespace+".svc.cluster.local")
+				if err == nil && !slices.Equal(found, []string{s.service.String()}) {
+					err = fmt.Errorf("%s answers %v about a service at %s", server, found, s.service)
+				}
+				return err
+			})
+		})
+	})
+	return fmt.Sprintf("%d pods asked %d addresses of the cluster's DNS over udp and tcp", len(s.pods), len(servers)), err
+}
+
+func (s *Stage) dnsPods(ctx context.Context) ([]netip.Addr, error) {
+	pods, err := s.direct.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
+	if err != nil {
+		return nil, err
+	}
+	var all []netip.Addr
+	for _, p := range pods.Items {
+		if a, err := netip.ParseAddr(p.Status.PodIP); err == nil && ready(&p) {
+			all = append(all, a)
+		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no pod of the cluster's DNS is ready")
+	}
+	return all, nil
+}
+
+// resolveName asks for names that nobody can have asked for before, so that no cache answers:
+// machines their resolver over udp and tcp, and pods the cluster's DNS on their own machine.
+func resolveName(ctx context.Context, s *Stage) (string, error) {
+	fresh := func() string { return fmt.Sprintf("x%08x.%s", rand.Uint32(), s.Plan.File.Subdomain) }
+	errMachines := each(s.Plan.Machines, func(m plan.Machine) error {
+		return each([]string{"udp", "tcp"}, func(network string) error {
+			_, err := s.at(m.Name).lookup(ctx, network, netip.AddrPortFrom(s.Plan.Network.Resolvers[0], dnsPort), fresh())
+			return err
+		})
+	})
+	if errMachines != nil {
+		return "", errMachines
+	}
+	servers, err := s.dnsPods(ctx)
+	if err != nil {
+		return "", err
+	}
+	// A DNS pod is asked from a pod of its machine, as far as there is one.
+	err = each(servers, func(server netip.Addr) error {
+		from := s.pods[0]
+		for _, p := range s.pods {
+			if podNetwork(p.address) == podNetwork(server) {
+				from = p
+			}
+		}
+		_, err := s.in(from).lookup(ctx, "udp", netip.AddrPortFrom(server, dnsPort), fresh())
+		return err
+	})
+	return fmt.Sprintf("%d machines asked the resolver over udp and tcp, %d pods of the cluster's DNS passed a question on", len(s.Plan.Machines), len(servers)), err
+}
+
+// podNetwork is the network of a machine's pods.
+func podNetwork(a netip.Addr) netip.Prefix {
+	p, _ := a.Prefix(24)
+	return p
+}
+
+// nodePort asks every machine whose node ports users may reach, from the user network.
+func nodePort(ctx context.Context, s *Stage) (string, error) {
+	var asked []plan.Machine
+	for _, m := range s.Plan.Machines {
+		user := s.Plan.Network.User.Addr().Next().Next()
+		if ok, _ := s.Plan.Allows(user, m.Address, contract.TCP, s.nodePort); ok {
+			asked = append(asked, m)
+		}
+	}
+	if len(asked) == 0 {
+		return "", fmt.Errorf("the plan lets users reach port %d of no machine", s.nodePort)
+	}
+	err := each(asked, func(m plan.Machine) error {
+		_, err := s.user().get(ctx, nil, "http://"+hostPort(m.Address, s.nodePort)+"/hostname")
+		return err
+	})
+	return fmt.Sprintf("port %d of %d machines, from the user network", s.nodePort, len(asked)), err
+}

@@ -1,0 +1,409 @@
+// Package prove shows by experiment what a cluster's rules are for: that with exactly the plan's
+// rules every operation works, and, for each clause, which operations break when it is taken out
+// of the fabric. What breaks is compared with what the contract predicts: a difference is a
+// finding.
+//
+// It takes a clause out and puts it back; it never opens anything. It knows neither how an
+// operation is tried (package operation) nor how a cluster is made (package bootstrap).
+//
+// Files: prove.go (the experiment), proof.go (what comes of it), results.go (a file to go on
+// from), table.go, page.go (how it is printed).
+package prove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"craton.dev/craton/contract"
+	"craton.dev/craton/operation"
+	"craton.dev/craton/plan"
+	"craton.dev/craton/render/nftables"
+	"craton.dev/craton/verify"
+)
+
+// Fabric is where clauses are taken out.
+type Fabric interface {
+	// Enforce makes the rules a plan's, and ends the connections that it does not allow.
+	Enforce(ctx context.Context, p *plan.Plan, before map[string]nftables.Count) error
+	Counters(context.Context) (clauses, drops map[string]nftables.Count, err error)
+}
+
+// Options are what Run is told.
+type Options struct {
+	Plan       *plan.Plan
+	Fabric     Fabric
+	Stage      *operation.Stage
+	Operations []operation.Operation
+	// Clauses are those to take out; nil is every one that opens something.
+	Clauses []string
+	// Brief leaves out the operations that take a machine's services away.
+	Brief bool
+	// File is where results are kept; "" keeps none. What is in it for the same contract, plan
+	// and operations is not tried again.
+	File string
+	// Out and Back are told before a clause is taken out and after it is put back.
+	Out  func(clause string) error
+	Back func() error
+	// Progress is told what happens, a short sentence each; it may be nil.
+	Progress func(sentence string)
+}
+
+// How long an operation that broke may take to work again once its clause is back, and how long
+// one may take at least that has ever worked.
+const (
+	returns = 90 * time.Second
+	atLeast = 5 * time.Second
+)
+
+// Run makes the experiment. The error is of the experiment itself: what it finds is in the
+// proof, which holds what was found so far also where there is an error.
+func Run(ctx context.Context, opt Options) (*Proof, error) {
+	if opt.Progress == nil {
+		opt.Progress = func(string) {}
+	}
+	r := &run{opt: opt, took: map[string]time.Duration{}}
+	clauses := opt.Clauses
+	if clauses == nil {
+		clauses = opt.Plan.Opening()
+	}
+	proof, err := begin(opt)
+	if err != nil {
+		return nil, err
+	}
+	r.proof = proof
+	if err := r.sufficient(ctx); err != nil {
+		return proof, err
+	}
+	// First what is expected to break little: the longer a part of the cluster is cut off, the
+	// longer it takes to come back.
+	slices.SortStableFunc(clauses, func(a, b string) int {
+		return len(operation.Predicted(opt.Plan, a)) - len(operation.Predicted(opt.Plan, b))
+	})
+	for i, id := range clauses {
+		if proof.has(id) {
+			continue
+		}
+		n, err := r.necessary(ctx, id)
+		if err != nil {
+			return proof, err
+		}
+		proof.add(n)
+		opt.Progress(fmt.Sprintf("%d of %d: %s is %s%s (%.0f s)", i+1, len(clauses), id, n.Verdict, broke(n), n.Seconds))
+		if err := save(opt.File, proof); err != nil {
+			return proof, err
+		}
+	}
+	for _, c := range contract.Clauses() {
+		if opt.Clauses == nil && !proof.has(c.ID) {
+			proof.add(Necessity{Clause: c.ID, Predicted: []string{}, Broken: []string{}, Verdict: Untested, Detail: notHere(opt.Plan, c)})
+		}
+	}
+	proof.Complete = opt.Clauses == nil && !opt.Brief
+	proof.Ended = time.Now().UTC().Truncate(time.Second)
+	return proof, save(opt.File, proof)
+}
+
+func broke(n Necessity) string {
+	if len(n.Broken) == 0 {
+		return ""
+	}
+	return ": it breaks " + strings.Join(n.Broken, ", ")
+}
+
+// notHere says why a clause cannot be taken out of a fabric.
+func notHere(p *plan.Plan, c contract.Clause) string {
+	if e, err := plan.Explain(p, c.ID); err == nil && len(e.Clauses) == 1 && !e.Clauses[0].Open {
+		return e.Clauses[0].WhyNot
+	}
+	return "it opens no port, so there is nothing to take out of the fabric; " + map[contract.Kind]string{
+		contract.Count:   "craton refuses a cluster file with other counts",
+		contract.Machine: "tests of whole clusters compare the machines with it",
+		contract.DNS:     "tests of whole clusters look its name up",
+		contract.Access:  "it takes a cloud, whose plugin asks for it",
+	}[c.Kind]
+}
+
+type run struct {
+	opt   Options
+	proof *Proof
+	// took is how long each operation took with all rules.
+	took map[string]time.Duration
+}
+
+// sufficient tries every operation with the plan's rules.
+func (r *run) sufficient(ctx context.Context) error {
+	r.opt.Progress("trying every operation with the plan's rules")
+	if err := r.opt.Fabric.Enforce(ctx, r.opt.Plan, nil); err != nil {
+		return err
+	}
+	results := r.try(ctx, r.chosen(func(operation.Operation) bool { return true }), false)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// One that was just unlucky, on a host that is busy with something else, may try again.
+	for i, one := range results {
+		if !one.OK {
+			again := r.try(ctx, r.chosen(func(o operation.Operation) bool { return o.ID == one.ID }), false)
+			if again[0].OK {
+				again[0].Detail += "; at the second try: " + one.Detail
+			}
+			results[i] = again[0]
+		}
+	}
+	for _, one := range results {
+		r.took[one.ID] = time.Duration(one.Seconds * float64(time.Second))
+	}
+	r.proof.Sufficient.Operations = results
+	r.proof.Sufficient.Untested = []Untried{}
+	for _, o := range r.opt.Operations {
+		if o.Do == nil {
+			r.proof.Sufficient.Untested = append(r.proof.Sufficient.Untested, Untried{o.ID, o.Sentence, o.Not})
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := save(r.opt.File, r.proof); err != nil {
+		return err
+	}
+	for _, one := range results {
+		if !one.OK {
+			return &NotSufficient{one.ID, one.Detail}
+		}
+	}
+	return nil
+}
+
+// NotSufficient is an operation that does not work though all of the plan's rules are there: what
+// breaks without a clause would say nothing.
+type NotSufficient struct{ Operation, Detail string }
+
+func (e *NotSufficient) Error() string {
+	return fmt.Sprintf("with all of the plan's rules, operation %s does not work: %s: look at `craton status`; nothing was taken out", e.Operation, e.Detail)
+}
+
+// chosen are the operations that can be tried and that somebody wants.
+func (r *run) chosen(want func(operation.Operation) bool) []operation.Operation {
+	return slices.DeleteFunc(slices.Clone(r.opt.Operations), func(o operation.Operation) bool {
+		return o.Do == nil || !want(o) || r.opt.Brief && o.Disturbs
+	})
+}
+
+// try tries operations: at the same time those that disturb nobody, then the others. Where a
+// clause is out, an operation gets three times as long as it took before.
+func (r *run) try(ctx context.Context, ops []operation.Operation, out bool) []Result {
+	results := make([]Result, len(ops))
+	one := func(i int) {
+		o, limit := ops[i], ops[i].Limit
+		if before, known := r.took[o.ID]; out && known {
+			limit = min(limit, max(atLeast, 3*before+2*time.Second))
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		done, err := o.Do(ctx, r.opt.Stage)
+		cancel()
+		results[i] = Result{ID: o.ID, OK: err == nil, Seconds: round(time.Since(began)), Detail: done}
+		if err != nil {
+			results[i].Detail = strings.ReplaceAll(fmt.Sprintf("%.400s", err.Error()), "\n", "; ")
+		}
+	}
+	done := make(chan bool)
+	waiting := 0
+	for i, o := range ops {
+		if !o.Disturbs {
+			waiting++
+			go func() { one(i); done <- true }()
+		}
+	}
+	for range waiting {
+		<-done
+	}
+	for i, o := range ops {
+		if o.Disturbs && ctx.Err() == nil {
+			one(i)
+		}
+	}
+	return results
+}
+
+// necessary takes a clause out and looks what breaks.
+func (r *run) necessary(ctx context.Context, id string) (n Necessity, err error) {
+	began := time.Now()
+	covered, by, err := verify.Covered(r.opt.Plan, id)
+	if err != nil {
+		return n, err
+	}
+	predicted := []string{}
+	if !covered {
+		for _, p := range operation.Predicted(r.opt.Plan, id) {
+			if slices.ContainsFunc(r.chosen(func(operation.Operation) bool { return true }), func(o operation.Operation) bool { return o.ID == p }) {
+				predicted = append(predicted, p)
+			}
+		}
+	}
+	ops := r.chosen(func(o operation.Operation) bool {
+		return slices.Contains(predicted, o.ID) || !o.Slow && !(covered && o.Disturbs)
+	})
+	results, counted, err := r.without(ctx, id, predicted, ops)
+	if err != nil {
+		return n, err
+	}
+	n = Necessity{Clause: id, Predicted: predicted, Broken: []string{}, Within: by, Results: results, Dropped: counted}
+	for _, one := range results {
+		if !one.OK {
+			n.Broken = append(n.Broken, one.ID)
+		}
+	}
+	// It works again with the clause back: so nothing else had broken it.
+	back := time.Now()
+	if err := r.returned(ctx, &n); err != nil {
+		return n, err
+	}
+	n.Back = round(time.Since(back))
+	n.Seconds = round(time.Since(began))
+	r.judge(&n, covered)
+	return n, nil
+}
+
+// without tries operations while a clause is out.
+func (r *run) without(ctx context.Context, id string, predicted []string, ops []operation.Operation) (results []Result, dropped uint64, err error) {
+	before, drops, err := r.opt.Fabric.Counters(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if r.opt.Out != nil {
+		if err := r.opt.Out(id); err != nil {
+			return nil, 0, err
+		}
+	}
+	// Whatever happens, the clause goes back, also after ^C.
+	defer func() {
+		ctx := context.WithoutCancel(ctx)
+		if putErr := r.opt.Fabric.Enforce(ctx, r.opt.Plan, before); putErr != nil {
+			err = errors.Join(err, fmt.Errorf("put %s back: %w; `craton up` does so as well", id, putErr))
+			return
+		}
+		if r.opt.Back != nil {
+			err = errors.Join(err, r.opt.Back())
+		}
+	}()
+	r.opt.Progress("without " + id)
+	if err := r.opt.Fabric.Enforce(ctx, r.opt.Plan.Without(id), before); err != nil {
+		return nil, 0, err
+	}
+	results = r.try(ctx, ops, true)
+	if ctx.Err() != nil {
+		return nil, 0, ctx.Err()
+	}
+	// What nobody expected to break may have been unlucky: it breaks if it does so twice.
+	for i, one := range results {
+		if one.OK || slices.Contains(predicted, one.ID) {
+			continue
+		}
+		again := r.try(ctx, slices.DeleteFunc(slices.Clone(ops), func(o operation.Operation) bool { return o.ID != one.ID }), true)
+		if again[0].OK {
+			again[0].Detail += "; at the second try: " + one.Detail
+		}
+		results[i] = again[0]
+	}
+	if ctx.Err() != nil {
+		return nil, 0, ctx.Err()
+	}
+	_, after, err := r.opt.Fabric.Counters(ctx)
+	c, _ := contract.ByID(id)
+	chain := string(c.Role) + "." + string(c.Kind)
+	return results, after[chain].Packets - drops[chain].Packets, err
+}
+
+// returned waits till what broke works again. What disturbs others and takes long is believed
+// when the rest works.
+func (r *run) returned(ctx context.Context, n *Necessity) error {
+	if len(n.Broken) == 0 {
+		return nil
+	}
+	waiting := r.chosen(func(o operation.Operation) bool { return slices.Contains(n.Broken, o.ID) })
+	if slices.ContainsFunc(waiting, func(o operation.Operation) bool { return o.Disturbs }) {
+		// A machine that could not come back does so now, and its pods with it.
+		waiting = r.chosen(func(o operation.Operation) bool {
+			return slices.Contains(n.Broken, o.ID) && !o.Slow || o.ID == "schedule"
+		})
+	}
+	var last []Result
+	for end := time.Now().Add(returns); len(waiting) > 0; {
+		last = r.try(ctx, waiting, false)
+		waiting = slices.DeleteFunc(waiting, func(o operation.Operation) bool {
+			return slices.ContainsFunc(last, func(one Result) bool { return one.ID == o.ID && one.OK })
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if len(waiting) > 0 && time.Now().After(end) {
+			return fmt.Errorf("%s is back since %s, but operation %s still does not work: %s: look at `craton status`",
+				n.Clause, returns, waiting[0].ID, last[len(last)-1].Detail)
+		}
+	}
+	return nil
+}
+
+// judge says what the experiment has shown.
+func (r *run) judge(n *Necessity, covered bool) {
+	var lost, surplus []string
+	for _, id := range n.Predicted {
+		if !slices.Contains(n.Broken, id) {
+			lost = append(lost, id)
+		}
+	}
+	for _, id := range n.Broken {
+		if !slices.Contains(n.Predicted, id) {
+			surplus = append(surplus, id)
+		}
+	}
+	if len(lost) > 0 {
+		n.Finding = "expected to break, and did not: " + strings.Join(lost, ", ")
+	}
+	if len(surplus) > 0 {
+		n.Finding = strings.TrimPrefix(n.Finding+"; broke, and was not expected to: "+strings.Join(surplus, ", "), "; ")
+	}
+	switch {
+	case len(n.Broken) > 0:
+		n.Verdict, n.Detail = Necessary, fmt.Sprintf("%d of %d operations break", len(n.Broken), len(n.Results))
+	case covered && len(n.Within) > 0:
+		n.Verdict, n.Detail = Redundant, "all that it opens, "+strings.Join(n.Within, " and ")+" open as well"
+	case covered:
+		n.Verdict, n.Detail = Redundant, "it opens nothing here that the other side lets through"
+	default:
+		n.Verdict, n.Detail = r.unused(n.Clause)
+	}
+}
+
+// unused is about a clause that opens something and that no operation misses.
+func (r *run) unused(id string) (verdict, detail string) {
+	var reasons []string
+	known := false
+	for _, o := range r.opt.Operations {
+		if !slices.Contains(o.Clauses, id) {
+			continue
+		}
+		known = true
+		if o.Not != "" {
+			reasons = append(reasons, o.ID+": "+o.Not)
+		} else if r.opt.Brief && o.Disturbs {
+			reasons = append(reasons, o.ID+": it takes a machine's services away, and a brief proof does not")
+		}
+	}
+	switch {
+	case len(reasons) > 0:
+		return Untested, strings.Join(reasons, "; ")
+	case known:
+		return Untested, "the operations that it is for work here without it"
+	}
+	return Redundant, "no operation misses it: what it opens beyond other clauses, nothing uses"
+}
+
+func round(d time.Duration) float64 {
+	return float64(d.Round(100*time.Millisecond)) / float64(time.Second)
+}

@@ -1,0 +1,198 @@
+package prove
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"craton.dev/craton/cluster"
+	"craton.dev/craton/contract"
+	"craton.dev/craton/operation"
+	"craton.dev/craton/plan"
+	"craton.dev/craton/render/nftables"
+)
+
+// fabric stands for a cluster's: it knows which plan is in force. Experiments on real ones are
+// in package test.
+type fabric struct {
+	now   *plan.Plan
+	fails bool
+}
+
+func (f *fabric) Enforce(_ context.Context, p *plan.Plan, _ map[string]nftables.Count) error {
+	if f.fails {
+		return errors.New("nft: no")
+	}
+	f.now = p
+	return nil
+}
+
+func (f *fabric) Counters(context.Context) (clauses, drops map[string]nftables.Count, err error) {
+	return nil, map[string]nftables.Count{}, nil
+}
+
+func makePlan(t *testing.T, more string) *plan.Plan {
+	t.Helper()
+	file, err := cluster.Parse("test.yaml", []byte("name: demo\nmasters: 1\nworkers: 1\n"+more))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := plan.Make(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// obeying are a plan's operations, as they would be if each needed exactly the clauses that the
+// contract says, but for one that needs others.
+func obeying(t *testing.T, p *plan.Plan, f *fabric, other map[string][]string) []operation.Operation {
+	t.Helper()
+	all, err := operation.Of(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range all {
+		if o.Do == nil {
+			continue
+		}
+		needs := slices.DeleteFunc(p.Opening(), func(id string) bool { return !slices.Contains(operation.Predicted(p, id), o.ID) })
+		if changed, ok := other[o.ID]; ok {
+			needs = changed
+		}
+		all[i].Do = func(context.Context, *operation.Stage) (string, error) {
+			for _, id := range needs {
+				if !slices.Contains(f.now.Opening(), id) {
+					return "", errors.New("no answer")
+				}
+			}
+			return "answered", nil
+		}
+		all[i].Limit = time.Second
+	}
+	return all
+}
+
+// TestEveryClauseHasAVerdict protects the result: in the minimal profile every clause that opens
+// something breaks what the contract says, and nothing is a finding.
+func TestEveryClauseHasAVerdict(t *testing.T) {
+	p, f := makePlan(t, "profile: minimal\n"), &fabric{}
+	proof, err := Run(t.Context(), Options{Plan: p, Fabric: f, Operations: obeying(t, p, f, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(proof.Findings()) > 0 || !proof.Complete {
+		t.Errorf("complete: %v; findings: %v", proof.Complete, proof.Findings())
+	}
+	for _, c := range contract.Clauses() {
+		if !proof.has(c.ID) {
+			t.Errorf("nothing is said about %s", c.ID)
+		}
+	}
+	for _, n := range proof.Necessary {
+		if slices.Contains(p.Opening(), n.Clause) != (n.Verdict == Necessary) {
+			t.Errorf("%s: %s: %s", n.Clause, n.Verdict, n.Detail)
+		}
+		if n.Verdict != Necessary && n.Detail == "" {
+			t.Errorf("%s is %s without a reason", n.Clause, n.Verdict)
+		}
+	}
+	if !slices.Equal(f.now.Opening(), p.Opening()) {
+		t.Error("a clause stays out")
+	}
+	for _, write := range []func() error{
+		func() error { return WriteTable(&bytes.Buffer{}, proof) }, func() error { return WriteJSON(&bytes.Buffer{}, proof) },
+		func() error {
+			var b bytes.Buffer
+			err := WriteHTML(&b, proof)
+			if err == nil && (strings.Contains(b.String(), "http://") || strings.Contains(b.String(), "https://") || !strings.Contains(b.String(), `class="m breaks"`)) {
+				err = errors.New("the page needs a network, or has no matrix")
+			}
+			return err
+		},
+	} {
+		if err := write(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestDifferencesAreFindings protects from a prediction that is wrong, either way, and from
+// calling a clause needed that another one covers.
+func TestDifferencesAreFindings(t *testing.T) {
+	p, f := makePlan(t, "profile: minimal\n"), &fabric{}
+	ops := obeying(t, p, f, map[string][]string{"ssh": {"worker.egress.dns"}})
+	proof, err := Run(t.Context(), Options{Plan: p, Fabric: f, Operations: ops, Clauses: []string{"master.ingress.ssh", "worker.egress.dns"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := strings.Join(proof.Findings(), "\n"); len(proof.Findings()) != 2 ||
+		!strings.Contains(found, "without master.ingress.ssh: expected to break, and did not: ssh") ||
+		!strings.Contains(found, "without worker.egress.dns: broke, and was not expected to: ssh") {
+		t.Errorf("findings: %v", proof.Findings())
+	}
+
+	p, f = makePlan(t, ""), &fabric{} // profile document: all ports of workers are open to masters
+	proof, err = Run(t.Context(), Options{Plan: p, Fabric: f, Operations: obeying(t, p, f, map[string][]string{"exec": nil, "logs": nil, "port-forward": nil, "proxy": nil}),
+		Clauses: []string{"worker.ingress.kubelet", "worker.ingress.masters-all"}})
+	if err != nil || len(proof.Findings()) > 0 {
+		t.Fatal(err, proof.Findings())
+	}
+	for _, n := range proof.Necessary {
+		if n.Verdict != Redundant {
+			t.Errorf("%s: %s: %s", n.Clause, n.Verdict, n.Detail)
+		}
+	}
+}
+
+// TestNothingIsTakenOutOfABrokenCluster protects from verdicts that mean nothing.
+func TestNothingIsTakenOutOfABrokenCluster(t *testing.T) {
+	p, f := makePlan(t, "profile: minimal\n"), &fabric{}
+	ops := obeying(t, p, f, map[string][]string{"exec": {"no.such.clause"}})
+	out := false
+	proof, err := Run(t.Context(), Options{Plan: p, Fabric: f, Operations: ops, Out: func(string) error { out = true; return nil }})
+	var insufficient *NotSufficient
+	if !errors.As(err, &insufficient) || insufficient.Operation != "exec" || out || len(proof.Findings()) == 0 {
+		t.Errorf("%v; taken out: %v; %v", err, out, proof.Findings())
+	}
+}
+
+// TestGoesOn protects the time that a proof has taken: one that was stopped begins where it was,
+// and one of another plan does not.
+func TestGoesOn(t *testing.T) {
+	p, f := makePlan(t, "profile: minimal\n"), &fabric{}
+	file := filepath.Join(t.TempDir(), "proof.json")
+	ctx, stop := context.WithCancel(t.Context())
+	outs := 0
+	opt := Options{Plan: p, Fabric: f, Operations: obeying(t, p, f, nil), File: file, Out: func(string) error {
+		if outs++; outs == 3 {
+			stop()
+		}
+		return nil
+	}}
+	if _, err := Run(ctx, opt); !errors.Is(err, context.Canceled) {
+		t.Fatalf("stopped: %v", err)
+	}
+	if !slices.Equal(f.now.Opening(), p.Opening()) {
+		t.Error("a clause stays out after a stop")
+	}
+	opt.Out = func(string) error { outs++; return nil }
+	proof, err := Run(t.Context(), opt)
+	if err != nil || !proof.Complete {
+		t.Fatal(err)
+	}
+	if want := len(p.Opening()) + 1; outs != want { // the third one twice
+		t.Errorf("%d clauses were taken out, expected %d", outs, want)
+	}
+	other := opt
+	other.Plan = makePlan(t, "")
+	other.Operations = obeying(t, other.Plan, f, nil)
+	if proof, err := begin(other); err != nil || len(proof.Necessary) > 0 {
+		t.Errorf("the results of another plan are taken over: %v", err)
+	}
+}

@@ -1,0 +1,91 @@
+package prove
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"craton.dev/craton/contract"
+	"craton.dev/craton/operation"
+	"craton.dev/craton/plan"
+)
+
+// Key is what results hang on: the contract with its operations, the plan, and what probes do.
+func Key(p *plan.Plan) (string, error) {
+	b, err := json.Marshal([]any{contract.Clauses(), contract.Operations(), p, operation.Version})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(b))[:16], nil
+}
+
+// begin is a new proof, or the one of an earlier run of the same that did not come to its end.
+func begin(opt Options) (*Proof, error) {
+	key, err := Key(opt.Plan)
+	if err != nil {
+		return nil, err
+	}
+	fresh := &Proof{
+		Kind: "Proof", Cluster: opt.Plan.Cluster, Profile: opt.Plan.Profile, Shape: Shape(opt.Plan), Key: key,
+		Began: time.Now().UTC().Truncate(time.Second), Necessary: []Necessity{},
+		Sufficient: Sufficient{Operations: []Result{}, Untested: []Untried{}},
+	}
+	if opt.File == "" {
+		return fresh, nil
+	}
+	old, err := Read(opt.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fresh, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if old.Key != key || !old.Ended.IsZero() {
+		return fresh, nil
+	}
+	if opt.Progress != nil {
+		opt.Progress(fmt.Sprintf("going on from %s: %d clauses are done", opt.File, len(old.Necessary)))
+	}
+	return old, nil
+}
+
+// Shape is a cluster in a few words.
+func Shape(p *plan.Plan) string {
+	s := fmt.Sprintf("%d+%d", p.File.Masters, p.File.Workers)
+	if p.File.Infra > 0 {
+		s += fmt.Sprintf("+%d infra", p.File.Infra)
+	}
+	return s + ", " + p.File.Etcd + " etcd"
+}
+
+// Read reads a file of results.
+func Read(file string) (*Proof, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	p := &Proof{}
+	if err := json.Unmarshal(b, p); err != nil || p.Kind != "Proof" {
+		return nil, fmt.Errorf("%s: it has to be what an earlier proof has written (%v): remove it, and the proof begins anew", file, err)
+	}
+	return p, nil
+}
+
+// save replaces the file: it is all there, or what was there before.
+func save(file string, p *Proof) error {
+	if file == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(p, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".new", b, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
