@@ -28,7 +28,7 @@ LONG := ^(TestRecoverMasters|TestReplace.*|TestInfra|TestExternalEtcd|TestSelfHo
 # Packages with tests on real etcd and API servers, which these variables name.
 ON_ETCD = $$(grep -rlE --include='*_test.go' 'CRATON_(ETCD|APISERVER)' . | xargs -n 1 dirname | sort -u)
 
-.PHONY: help setup setup-test build check lint test unit race fuzz cluster-test faults-short test-long test-faults up down docs bench
+.PHONY: help setup setup-test build check lint test unit race fuzz cluster-test faults-short test-long test-faults prove up down docs bench
 
 help: ## say what the targets are
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -79,6 +79,14 @@ faults-short: build ## the faults that matter most, on real clusters: less than 
 test-faults: build ## faults on real clusters, for hours; FAULTS="-short" for a subset, and other flags
 	mkdir -p bin/faults-report
 	$(SUDO) go run ./faults -report bin/faults-report/faults.md $(FAULTS)
+
+prove: build ## what each clause is for, by experiment on 1+1 in both profiles: about half an hour
+	mkdir -p docs/proof
+	for profile in document minimal; do \
+		printf 'name: prove-%s\nmasters: 1\nworkers: 1\nprofile: %s\n' $$profile $$profile > bin/prove-$$profile.yaml; \
+		$(SUDO) bin/craton prove --again --file bin/prove-$$profile.yaml --results docs/proof/1+1-$$profile.json; \
+	done
+	bin/craton docs --dir docs
 
 up: setup build ## bring the cluster of cluster.yaml (or FILE=…) up
 	@test -e $(FILE) || bin/craton init --file $(FILE)

@@ -7,6 +7,7 @@ import (
 
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
+	"craton.dev/craton/prove"
 	"github.com/spf13/cobra"
 )
 
@@ -21,7 +22,7 @@ of the cluster file. A test fails where they are not current.`,
 		Example: `  craton docs --dir docs`,
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			pages, err := generatedPages()
+			pages, err := generatedPages(dir)
 			if err != nil {
 				return err
 			}
@@ -40,8 +41,9 @@ of the cluster file. A test fails where they are not current.`,
 	return cmd
 }
 
-// generatedPages are the pages of docs/ that nobody writes by hand, by file name.
-func generatedPages() (map[string][]byte, error) {
+// generatedPages are the pages of a folder of docs that nobody writes by hand, by file name. That
+// of proofs is made from the results that lie in it.
+func generatedPages(dir string) (map[string][]byte, error) {
 	var page bytes.Buffer
 	page.WriteString(`<!-- Made by "craton docs" from package contract. Do not edit. -->
 
@@ -57,8 +59,41 @@ without it.
 	if err := writeContractMarkdown(&page, contract.Clauses()); err != nil {
 		return nil, err
 	}
+	proof, err := proofPage(filepath.Join(dir, "proof"))
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]byte{
 		"contract.md":     page.Bytes(),
 		"cluster-file.md": cluster.Reference(),
+		"proof.md":        proof,
 	}, nil
+}
+
+// proofPage is the page of the proofs whose results are in a folder.
+func proofPage(dir string) ([]byte, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	var proofs []*prove.Proof
+	for _, file := range files {
+		p, err := prove.Read(file)
+		if err != nil {
+			return nil, err
+		}
+		proofs = append(proofs, p)
+	}
+	var page bytes.Buffer
+	page.WriteString(`<!-- Made by "craton docs" from the results in proof/. Do not edit. -->
+
+# What the rules are for, by experiment
+
+"make prove" brings clusters up, tries every operation with exactly the plan's rules, takes one clause after
+another out of the fabric, and looks what breaks ([verify.md](verify.md) says how). Its results are below.
+`)
+	if err := prove.WriteMarkdown(&page, proofs...); err != nil {
+		return nil, err
+	}
+	return page.Bytes(), nil
 }

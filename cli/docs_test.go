@@ -10,7 +10,7 @@ import (
 // TestGeneratedPages protects readers of docs/ from pages that no longer say what craton
 // does. go test ./cli -update rewrites them.
 func TestGeneratedPages(t *testing.T) {
-	pages, err := generatedPages()
+	pages, err := generatedPages("../docs")
 	if err != nil {
 		t.Fatal(err)
 	}

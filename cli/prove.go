@@ -61,7 +61,8 @@ than predicted.`,
 	_ = cmd.MarkFlagFilename("results", "json")
 	_ = cmd.MarkFlagFilename("page", "json")
 	out := addOutputFlag(cmd, format[*prove.Proof]{"table", prove.WriteTable}, format[*prove.Proof]{"json", prove.WriteJSON},
-		format[*prove.Proof]{"html", prove.WriteHTML})
+		format[*prove.Proof]{"html", prove.WriteHTML},
+		format[*prove.Proof]{"markdown", func(w io.Writer, p *prove.Proof) error { return prove.WriteMarkdown(w, p) }})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := out.check(); err != nil {
 			return err

@@ -1,18 +1,23 @@
 package cli
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/filter/nft"
+	"craton.dev/craton/plan"
 	"craton.dev/craton/verify"
 )
 
 // staticInput is what verify --static is told.
 type staticInput struct {
-	on             bool
+	on, watch      bool
 	rules, machine string
 }
 
@@ -20,12 +25,13 @@ func (in *staticInput) flags(cmd *cobra.Command, file *string) {
 	cmd.Flags().BoolVar(&in.on, "static", false, "decide from the rules, without sending anything")
 	cmd.Flags().StringVar(&in.rules, "rules", "", "with --static: a file with rules of nftables, or - for stdin, instead of the fabric's")
 	cmd.Flags().StringVar(&in.machine, "machine", "", "with --rules: they are this machine's own")
+	cmd.Flags().BoolVar(&in.watch, "watch", false, "with --static: go on, and tell each time the fabric's rules have changed")
 	_ = cmd.MarkFlagFilename("rules", "nft", "json")
 	_ = cmd.RegisterFlagCompletionFunc("machine", completeMachines(file))
 }
 
 func (in *staticInput) check(cmd *cobra.Command) error {
-	for _, flag := range []string{"rules", "machine"} {
+	for _, flag := range []string{"rules", "machine", "watch"} {
 		if cmd.Flags().Changed(flag) && !in.on {
 			return usage("--%s is about rules: add --static", flag)
 		}
@@ -34,6 +40,9 @@ func (in *staticInput) check(cmd *cobra.Command) error {
 		if cmd.Flags().Changed(flag) && in.on {
 			return usage("--%s is about probes, and --static sends none: leave one of the two out", flag)
 		}
+	}
+	if in.watch && in.rules != "" {
+		return usage("--watch is about the fabric, and --rules names a file: leave one of the two out")
 	}
 	if in.machine != "" && in.rules == "" {
 		return usage("--machine is about a file of rules: name it with --rules")
@@ -69,6 +78,19 @@ func (in *staticInput) verify(cmd *cobra.Command, file, name string) (*verify.Ve
 		}
 		return v, nil
 	}
+	c, err := in.open(cmd, file, name)
+	if err != nil {
+		return nil, err
+	}
+	listing, ports, err := c.Platform.Rules(cmd.Context(), c.Plan)
+	if err != nil {
+		return nil, err
+	}
+	return fabricVerified(c.Plan, listing, ports)
+}
+
+// open opens the cluster whose fabric is asked about.
+func (in *staticInput) open(cmd *cobra.Command, file, name string) (*bootstrap.Cluster, error) {
 	c, err := openCluster(file, name)
 	if err != nil {
 		return nil, err
@@ -76,18 +98,38 @@ func (in *staticInput) verify(cmd *cobra.Command, file, name string) (*verify.Ve
 	if err := needRoot("verify --static"); err != nil {
 		return nil, err
 	}
-	if err := c.Restore(cmd.Context()); err != nil {
-		return nil, err
-	}
-	listing, ports, err := c.Platform.Rules(cmd.Context(), c.Plan)
-	if err != nil {
-		return nil, err
-	}
+	return c, c.Restore(cmd.Context())
+}
+
+func fabricVerified(p *plan.Plan, listing []byte, ports map[string]string) (*verify.Verification, error) {
 	rules, err := nft.Read("the fabric", listing)
 	if err != nil {
 		return nil, err
 	}
-	return verify.Static(c.Plan, rules, verify.StaticOptions{Ports: ports})
+	return verify.Static(p, rules, verify.StaticOptions{Ports: ports})
+}
+
+// follow tells how the fabric's rules are, and again whenever they have changed. What the plan
+// is, is asked each time: another craton may have changed it.
+func (in *staticInput) follow(cmd *cobra.Command, file, name string, print func(*verify.Verification) error) error {
+	var c *bootstrap.Cluster
+	var ports map[string]string
+	return verify.Watch(cmd.Context(), func(ctx context.Context) (listing []byte, err error) {
+		if c, err = in.open(cmd, file, name); err != nil {
+			return nil, err
+		}
+		listing, ports, err = c.Platform.Rules(ctx, c.Plan)
+		return listing, err
+	}, func(listing []byte) (*verify.Verification, error) {
+		return fabricVerified(c.Plan, listing, ports)
+	}, func(v *verify.Verification, err error) error {
+		if err != nil {
+			printError(cmd.ErrOrStderr(), err)
+			return nil
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), time.Now().Format("15:04:05"))
+		return print(v)
+	})
 }
 
 // readInput reads a file that a person named, or stdin for "-".

@@ -31,11 +31,13 @@ With --static nothing is sent: the rules are read and decided, exactly, for ever
 protocol and port between all addresses. Without --rules these are the fabric's, as its kernel has
 them now; --rules names a file of nftables (text, or JSON of nft -j list ruleset), "-" is stdin,
 which is compared with the plan of the cluster file: the rules of a router between all machines
-or, with --machine, those of one machine.
+or, with --machine, those of one machine. --watch goes on: it reads the fabric's rules every second, and says how they
+are each time they have changed.
 
 Exit code 3 where anything is not as planned, or unknown.`,
 		Example: `  craton verify
   craton verify --static
+  craton verify --static --watch
   craton render nftables | craton verify --static --rules -
   craton verify --static --rules worker-1.json --machine demo-worker-1
   craton verify --from user --to demo-master-1
@@ -58,6 +60,9 @@ Exit code 3 where anything is not as planned, or unknown.`,
 		}
 		if err := static.check(cmd); err != nil {
 			return err
+		}
+		if static.watch {
+			return static.follow(cmd, file, name, func(v *verify.Verification) error { return out.print(cmd.OutOrStdout(), v) })
 		}
 		if static.on {
 			v, err := static.verify(cmd, file, name)

@@ -41,6 +41,8 @@ func TestCluster(t *testing.T) {
 	part("open and shut again", testOpenAndShut)
 	part("workers come and go", testScale)
 	part("every port", testEveryPort)
+	part("rules", testRules)
+	part("proof", testProof)
 	part("power off", testPowerOff)
 	part("killed", testKilled)
 	part("cloud-init", testCloudInit)

@@ -1,0 +1,68 @@
+package prove
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// WriteMarkdown prints proofs as one page: for each, the operations with all rules, and the
+// clauses with what breaks without them.
+func WriteMarkdown(to io.Writer, proofs ...*Proof) error {
+	var b strings.Builder
+	for _, p := range proofs {
+		fmt.Fprintf(&b, "\n## %s, profile %s\n\n", p.Shape, p.Profile)
+		fmt.Fprintf(&b, "Cluster `%s`, from %s to %s UTC", p.Cluster, p.Began.Format("2006-01-02 15:04"), p.Ended.Format("15:04"))
+		if !p.Complete {
+			b.WriteString(", not complete")
+		}
+		count := map[string]int{}
+		for _, n := range p.Necessary {
+			count[n.Verdict]++
+		}
+		fmt.Fprintf(&b, ". Clauses: %d necessary, %d redundant, %d untested.\n\n", count[Necessary], count[Redundant], count[Untested])
+		if found := p.Findings(); len(found) > 0 {
+			b.WriteString("**Findings:**\n\n")
+			for _, f := range found {
+				fmt.Fprintf(&b, "- %s\n", cellText(f))
+			}
+			b.WriteByte('\n')
+		} else {
+			b.WriteString("No findings: with all rules every operation that was tried works, and what breaks without a clause is what the contract predicts.\n\n")
+		}
+		b.WriteString("| operation | with all rules | s | what was done |\n|---|---|---|---|\n")
+		for _, o := range p.Sufficient.Operations {
+			fmt.Fprintf(&b, "| %s | %s | %.1f | %s |\n", o.ID, works(o.OK), o.Seconds, cellText(o.Detail))
+		}
+		for _, o := range p.Sufficient.Untested {
+			fmt.Fprintf(&b, "| %s | not tried | | %s |\n", o.ID, cellText(o.Reason))
+		}
+		b.WriteString("\n| without clause | verdict | predicted to break | broke | s till all was back | why |\n|---|---|---|---|---|---|\n")
+		for _, n := range p.Necessary {
+			if len(n.Results) == 0 {
+				continue
+			}
+			back := ""
+			if len(n.Broken) > 0 {
+				back = fmt.Sprintf("%.1f", n.Back)
+			}
+			broken := slices.Clone(n.Broken)
+			slices.Sort(broken)
+			predicted := slices.Clone(n.Predicted)
+			slices.Sort(predicted)
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", n.Clause, n.Verdict, strings.Join(predicted, ", "), strings.Join(broken, ", "), back, cellText(n.Detail))
+		}
+		b.WriteString("\nWith no verdict by experiment:\n\n")
+		for _, n := range p.Necessary {
+			if len(n.Results) == 0 {
+				fmt.Fprintf(&b, "- %s: %s\n", n.Clause, n.Detail)
+			}
+		}
+	}
+	_, err := io.WriteString(to, b.String())
+	return err
+}
+
+// cellText is text that does not end its cell.
+func cellText(s string) string { return strings.NewReplacer("|", "\\|", "\n", " ").Replace(s) }
