@@ -152,6 +152,7 @@ func experiment(ctx context.Context, c *bootstrap.Cluster, opt prove.Options) (*
 		return nil, errors.Join(err, closeStage())
 	}
 	opt.Plan, opt.Fabric, opt.Stage, opt.Out, opt.Back = c.Plan, c.Platform, stage, c.TakenOut, c.PutBack
+	opt.Settle, opt.Fresh = stage.Settle, stage.Fresh
 	proof, err := prove.Run(ctx, opt)
 	return proof, errors.Join(err, closeStage())
 }

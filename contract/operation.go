@@ -85,19 +85,19 @@ func Operations() []Operation {
 		},
 		{
 			ID: "exec", Sentence: "a user runs a program in a pod",
-			Clauses: viaKubelet(), Components: []string{"kube-apiserver", "kubelet"},
+			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet"},
 		},
 		{
 			ID: "logs", Sentence: "a user reads the log of a pod",
-			Clauses: viaKubelet(), Components: []string{"kube-apiserver", "kubelet"},
+			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet"},
 		},
 		{
 			ID: "port-forward", Sentence: "a user reaches a pod's port by port-forward",
-			Clauses: viaKubelet(), Components: []string{"kube-apiserver", "kubelet"},
+			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet"},
 		},
 		{
 			ID: "proxy", Sentence: "a user reads what a kubelet serves by the API's proxy",
-			Clauses: viaKubelet(), Components: []string{"kube-apiserver", "kubelet"},
+			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet"},
 		},
 		{
 			ID: "pod-to-pod", Sentence: "a pod reaches a pod on another machine",
@@ -118,9 +118,11 @@ func Operations() []Operation {
 			Components: []string{"flannel", "kube-proxy"},
 		},
 		{
+			// VXLAN answers are flows of their own: each end needs both its ways.
 			ID: "call-webhook", Sentence: "the API server calls a webhook or an aggregated API in a pod",
 			Clauses: []string{
 				"master.egress.vxlan", "master.ingress.vxlan", "infra.ingress.vxlan", "worker.ingress.vxlan",
+				"master.ingress.vxlan-infra", "infra.egress.vxlan", "worker.egress.vxlan",
 			},
 			Components: []string{"kube-apiserver", "flannel"},
 		},
@@ -209,10 +211,17 @@ func Operations() []Operation {
 	}
 }
 
-// viaKubelet are the clauses on the way from a user through an API server to a kubelet.
+// viaKubelet are the clauses on the way from a user through an API server to a kubelet, which
+// asks the API in turn whether the caller may do that.
 func viaKubelet() []string {
 	return []string{
-		"cluster.dns.api", "master.ingress.api-load-balancer", "master.ingress.api-users",
+		"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer", "master.ingress.api-users",
 		"master.ingress.kubelet", "infra.ingress.kubelet", "worker.ingress.kubelet", "master.egress.kubelet",
+		"infra.egress.images", "worker.egress.images", "infra.egress.api", "worker.egress.api",
 	}
+}
+
+// kubeletAsks is where a kubelet asks masters themselves, not the load balancer.
+func kubeletAsks() map[string]Condition {
+	return map[string]Condition{"master.ingress.api": IfNoLoadBalancer}
 }

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 )
 
@@ -126,6 +127,45 @@ func (s *Stage) look(ctx context.Context) error {
 	s.pods, s.nodePort = pods, uint16(local.Spec.Ports[0].NodePort)
 	s.service, err = netip.ParseAddr(web.Spec.ClusterIP)
 	return err
+}
+
+// Settle waits till every machine reports and has its pod, also after one has lost its power.
+func (s *Stage) Settle(ctx context.Context) error {
+	since := time.Now()
+	return until(ctx, 500*time.Millisecond, func() error {
+		for _, m := range s.Plan.Machines {
+			if err := s.reports(ctx, m, since); err != nil {
+				return err
+			}
+		}
+		if err := s.look(ctx); err != nil {
+			return err
+		}
+		// What the API says of a pod may be of before; the machine knows better.
+		return each(s.pods, func(p testPod) error {
+			_, err := s.in(p).get(ctx, nil, "http://"+hostPort(p.address, webPort)+"/hostname")
+			return err
+		})
+	})
+}
+
+// Fresh starts the kubelets of all machines but masters anew, whose ways to the API have rules,
+// and waits till they serve: they know nothing then of who may use them.
+func (s *Stage) Fresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	return each(of(s.Plan, contract.Infra, contract.Worker), func(m plan.Machine) error {
+		since := time.Now()
+		if _, err := s.run(ctx, m.Name, "systemctl restart kubelet"); err != nil {
+			return err
+		}
+		return until(ctx, 200*time.Millisecond, func() error {
+			if s.serving(ctx, m) == nil {
+				return fmt.Errorf("the kubelet of %s does not serve", m.Name)
+			}
+			return s.reports(ctx, m, since)
+		})
+	})
 }
 
 func ready(p *corev1.Pod) bool {

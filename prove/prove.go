@@ -45,6 +45,9 @@ type Options struct {
 	// File is where results are kept; "" keeps none. What is in it for the same contract, plan
 	// and operations is not tried again.
 	File string
+	// Settle waits till all machines and the stage's pods are there, and Fresh makes them forget
+	// what they have asked the API before; either may be nil.
+	Settle, Fresh func(context.Context) error
 	// Out and Back are told before a clause is taken out and after it is put back.
 	Out  func(clause string) error
 	Back func() error
@@ -248,6 +251,12 @@ func (r *run) necessary(ctx context.Context, id string) (n Necessity, err error)
 	ops := r.chosen(func(o operation.Operation) bool {
 		return slices.Contains(predicted, o.ID) || !o.Slow && !(covered && o.Disturbs)
 	})
+	// A kubelet keeps for minutes what the API has said about who may use it.
+	if r.opt.Fresh != nil && !r.opt.Brief {
+		if err := r.opt.Fresh(ctx); err != nil {
+			return n, err
+		}
+	}
 	results, counted, err := r.without(ctx, id, predicted, ops)
 	if err != nil {
 		return n, err
@@ -295,20 +304,10 @@ func (r *run) without(ctx context.Context, id string, predicted []string, ops []
 	if err := r.opt.Fabric.Enforce(ctx, r.opt.Plan.Without(id), before); err != nil {
 		return nil, 0, err
 	}
-	results = r.try(ctx, ops, true)
-	if ctx.Err() != nil {
-		return nil, 0, ctx.Err()
-	}
-	// What nobody expected to break may have been unlucky: it breaks if it does so twice.
-	for i, one := range results {
-		if one.OK || slices.Contains(predicted, one.ID) {
-			continue
-		}
-		again := r.try(ctx, slices.DeleteFunc(slices.Clone(ops), func(o operation.Operation) bool { return o.ID != one.ID }), true)
-		if again[0].OK {
-			again[0].Detail += "; at the second try: " + one.Detail
-		}
-		results[i] = again[0]
+	// First what disturbs nobody: a machine that has just lost its power would break all of it.
+	for _, disturbs := range []bool{false, true} {
+		some := slices.DeleteFunc(slices.Clone(ops), func(o operation.Operation) bool { return o.Disturbs != disturbs })
+		results = append(results, r.confirmed(ctx, some, predicted)...)
 	}
 	if ctx.Err() != nil {
 		return nil, 0, ctx.Err()
@@ -319,18 +318,35 @@ func (r *run) without(ctx context.Context, id string, predicted []string, ops []
 	return results, after[chain].Packets - drops[chain].Packets, err
 }
 
-// returned waits till what broke works again. What disturbs others and takes long is believed
-// when the rest works.
+// confirmed tries operations while a clause is out. What nobody expected to break may have been
+// unlucky: it breaks if it does so twice.
+func (r *run) confirmed(ctx context.Context, ops []operation.Operation, predicted []string) []Result {
+	results := r.try(ctx, ops, true)
+	for i, one := range results {
+		if one.OK || slices.Contains(predicted, one.ID) || ctx.Err() != nil {
+			continue
+		}
+		again := r.try(ctx, ops[i:i+1], true)
+		if again[0].OK {
+			again[0].Detail += "; at the second try: " + one.Detail
+		}
+		results[i] = again[0]
+	}
+	return results
+}
+
+// returned waits till what broke works again. What takes long is believed when the rest works.
 func (r *run) returned(ctx context.Context, n *Necessity) error {
 	if len(n.Broken) == 0 {
 		return nil
 	}
 	waiting := r.chosen(func(o operation.Operation) bool { return slices.Contains(n.Broken, o.ID) })
 	if slices.ContainsFunc(waiting, func(o operation.Operation) bool { return o.Disturbs }) {
-		// A machine that could not come back does so now, and its pods with it.
-		waiting = r.chosen(func(o operation.Operation) bool {
-			return slices.Contains(n.Broken, o.ID) && !o.Slow || o.ID == "schedule"
-		})
+		// A machine that could not come back does so now, and its pods with it: all has to work.
+		if err := r.settled(ctx); err != nil {
+			return fmt.Errorf("%s is back, but the cluster does not come to rest: %w: look at `craton status`", n.Clause, err)
+		}
+		waiting = r.chosen(func(o operation.Operation) bool { return !o.Slow })
 	}
 	var last []Result
 	for end := time.Now().Add(returns); len(waiting) > 0; {
@@ -347,6 +363,15 @@ func (r *run) returned(ctx context.Context, n *Necessity) error {
 		}
 	}
 	return nil
+}
+
+func (r *run) settled(ctx context.Context) error {
+	if r.opt.Settle == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, returns)
+	defer cancel()
+	return r.opt.Settle(ctx)
 }
 
 // judge says what the experiment has shown.
