@@ -132,13 +132,7 @@ func podNetwork(a netip.Addr) netip.Prefix {
 
 // nodePort asks every machine whose node ports users may reach, from the user network.
 func nodePort(ctx context.Context, s *Stage) (string, error) {
-	var asked []plan.Machine
-	for _, m := range s.Plan.Machines {
-		user := s.Plan.Network.User.Addr().Next().Next()
-		if ok, _ := s.Plan.Allows(user, m.Address, contract.TCP, s.nodePort); ok {
-			asked = append(asked, m)
-		}
-	}
+	asked := s.nodePorts()
 	if len(asked) == 0 {
 		return "", fmt.Errorf("the plan lets users reach port %d of no machine", s.nodePort)
 	}
@@ -147,4 +141,15 @@ func nodePort(ctx context.Context, s *Stage) (string, error) {
 		return err
 	})
 	return fmt.Sprintf("port %d of %d machines, from the user network", s.nodePort, len(asked)), err
+}
+
+// nodePorts are the machines whose node ports users may reach.
+func (s *Stage) nodePorts() (all []plan.Machine) {
+	user := s.Plan.Network.User.Addr().Next().Next()
+	for _, m := range s.Plan.Machines {
+		if ok, _ := s.Plan.Allows(user, m.Address, contract.TCP, s.nodePort); ok {
+			all = append(all, m)
+		}
+	}
+	return all
 }

@@ -96,7 +96,11 @@ func (s *Stage) Open(ctx context.Context) error {
 		if _, err := s.direct.AppsV1().DaemonSets(Namespace).Create(ctx, set, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("make the probes' pods: %w", err)
 		}
-		return s.look(ctx)
+		if err := s.look(ctx); err != nil || len(s.nodePorts()) == 0 {
+			return err
+		}
+		_, err = nodePort(ctx, s) // what kube-proxy learns last
+		return err
 	})
 }
 

@@ -62,21 +62,21 @@ h1, h2 { line-height: 1.2 } .scroll { overflow-x: auto }
 table { border-collapse: collapse } td, th { border: 1px solid #d0d7de; padding: .2rem .45rem; text-align: left; vertical-align: top; font-size: 13px }
 th.op { writing-mode: vertical-rl; transform: rotate(180deg); vertical-align: bottom; white-space: nowrap; font-weight: 500 }
 td.m { text-align: center; min-width: 1.4rem } td.breaks { background: #cfe3ff; color: #0a3069; font-weight: 700 }
-td.works { color: #8c959f } td.finding { background: #ffd8b5; color: #7a2900; font-weight: 700 }
+td.m a { color: inherit; text-decoration: none; display: block } td.works { color: #8c959f } td.finding { background: #ffd8b5; color: #7a2900; font-weight: 700 }
 .necessary { color: #0a3069; font-weight: 600 } .untested { color: #57606a }
 details { margin: .2rem 0 } summary { cursor: pointer } details table { margin: .4rem 0 }
 @media (prefers-color-scheme: dark) { body { background: #0d1117; color: #e6edf3 } td, th { border-color: #30363d }
  td.breaks { background: #1f3a63; color: #cfe3ff } td.finding { background: #5a2e0c; color: #ffd8b5 } .necessary { color: #9ecbff } .untested { color: #9ea7b3 } }
-@media print { body { margin: 0; max-width: none } td, th { font-size: 8px; padding: 1px 3px } details:not([open]) > *:not(summary) { display: block } }
+@media print { body { margin: 0; max-width: none } td, th { font-size: 8px; padding: 1px 3px } details::details-content { content-visibility: visible; display: block } }
 </style></head><body>
 <h1>What the rules are for</h1>
 <p>Cluster {{.Cluster}} ({{.Shape}}), profile {{.Profile}}, {{.Began.Format "2006-01-02 15:04"}} UTC. Results {{.Key}}{{if not .Complete}}: not all clauses, or not all operations, had their turn{{end}}.</p>
 <h2>Findings</h2>
 {{if .Findings}}<ul>{{range .Findings}}<li>{{.}}</li>{{end}}</ul>{{else}}<p>None: with all rules every operation that was tried works, and what breaks without a clause is what the contract predicts.</p>{{end}}
 <h2>Clauses and operations</h2>
-<p>✕ breaks without the clause, · works without it, ! is not as predicted. Point at a cell, or open a clause below, for what was seen.</p>
+<p>✕ breaks without the clause, · works without it, ! is not as predicted. Click a cell, or point at it, for what was seen.</p>
 <div class="scroll"><table><thead><tr><th>without</th><th>verdict</th>{{range .Columns}}<th class="op">{{.}}</th>{{end}}</tr></thead><tbody>
-{{$columns := .Columns}}{{range $n := .Necessary}}{{if $n.Results}}<tr><td><a href="#{{$n.Clause}}">{{$n.Clause}}</a></td><td class="{{$n.Verdict}}">{{$n.Verdict}}</td>{{range $columns}}{{with cell $n .}}<td class="m {{.Class}}" title="{{.Title}}">{{.Mark}}</td>{{end}}{{end}}</tr>
+{{$columns := .Columns}}{{range $n := .Necessary}}{{if $n.Results}}<tr><td><a href="#{{$n.Clause}}">{{$n.Clause}}</a></td><td class="{{$n.Verdict}}">{{$n.Verdict}}</td>{{range $columns}}{{with cell $n .}}<td class="m {{.Class}}" title="{{.Title}}"><a href="#{{$n.Clause}}">{{.Mark}}</a></td>{{end}}{{end}}</tr>
 {{end}}{{end}}</tbody></table></div>
 <h2>With all rules</h2>
 <table><thead><tr><th>operation</th><th>works</th><th>seconds</th><th>what was done</th></tr></thead><tbody>
@@ -84,8 +84,8 @@ details { margin: .2rem 0 } summary { cursor: pointer } details table { margin: 
 {{end}}{{range .Sufficient.Untested}}<tr class="untested"><td>{{.ID}}</td><td>not tried</td><td></td><td>{{.Sentence}}: {{.Reason}}</td></tr>
 {{end}}</tbody></table>
 <h2>Each clause</h2>
-{{range .Necessary}}<details id="{{.Clause}}"><summary><span class="{{.Verdict}}">{{.Clause}}: {{.Verdict}}</span>, {{.Detail}}{{with .Finding}} <b>{{.}}</b>{{end}}</summary>
+{{range .Necessary}}<details><summary><span class="{{.Verdict}}">{{.Clause}}: {{.Verdict}}</span>, {{.Detail}}{{with .Finding}} <b>{{.}}</b>{{end}}</summary><div id="{{.Clause}}">
 {{if .Results}}<table><tbody>{{range .Results}}<tr><td>{{.ID}}</td><td>{{if .OK}}works{{else}}<b>breaks</b>{{end}}</td><td>{{printf "%.1f" .Seconds}} s</td><td>{{.Detail}}</td></tr>{{end}}</tbody></table>
-<p>{{.Dropped}} packets were dropped meanwhile where the clause was.{{if .Broken}} {{printf "%.1f" .Back}} s after it was back, all of it worked again.{{end}}</p>{{end}}</details>
+<p>{{.Dropped}} packets were dropped meanwhile where the clause was.{{if .Broken}} {{printf "%.1f" .Back}} s after it was back, all of it worked again.{{end}}</p>{{end}}</div></details>
 {{end}}</body></html>
 `
