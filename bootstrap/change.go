@@ -19,6 +19,7 @@ var moving = map[string]bool{
 	"options.signIn": true, "signIn.firstAdministrator": true, "signIn.tokenMinutes": true, "signIn.sessionHours": true,
 	"signIn.roles": true, "signIn.users": true, "signIn.oidc": true, "signIn.ldap": true, "signIn.github": true, "signIn.saml": true,
 	"options.console": true,
+	"options.ingress": true,
 	"ingress":         true,
 }
 

@@ -101,6 +101,32 @@ func (c *Cluster) SignIn(fromHost bool) (signin.API, signin.Place, error) {
 			return api, place, err
 		}
 		api.Server, api.TLSServerName = "https://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), n.APIServer
+		if place.Connect, err = c.consoleFromHost(); err != nil {
+			return api, place, err
+		}
 	}
 	return api, place, nil
+}
+
+// consoleFromHost is the HOST:PORT at which this host reaches the console's name; "" where no
+// ingress is there.
+func (c *Cluster) consoleFromHost() (string, error) {
+	if _, ok := c.Plan.IngressController(); !ok {
+		return "", nil
+	}
+	port, err := c.Platform.ConsolePort()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
+}
+
+// Console is the Console's address, and the HOST:PORT at which this host reaches its name; url is
+// "" where nothing leads to a Console.
+func (c *Cluster) Console() (url, connect string, err error) {
+	if !c.Plan.File.Options.Console {
+		return "", "", nil
+	}
+	connect, err = c.consoleFromHost()
+	if connect == "" || err != nil {
+		return "", "", err
+	}
+	return "https://" + c.Plan.Network.Console, connect, nil
 }

@@ -48,11 +48,29 @@ running cluster is refused before anything is touched.`,
   craton status                              see how it is
   craton down                                remove it
 `, c.Name, len(c.Plan.Machines), took, c.Name)
+			if err := showConsole(cmd.OutOrStdout(), c); err != nil {
+				return err
+			}
 			return showFirstPassword(cmd.OutOrStdout(), c)
 		},
 	}
 	addFileFlag(cmd, &file)
 	return cmd
+}
+
+// showConsole says where people find the Console, and how from this host, which does not know
+// its name.
+func showConsole(to io.Writer, c *bootstrap.Cluster) error {
+	url, connect, err := c.Console()
+	if url == "" || err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(to, `
+The Console is at %s. With a browser on this host:
+
+  chromium --host-resolver-rules="MAP %s %s" %[1]s
+`, url, c.Plan.Network.Console, connect)
+	return err
 }
 
 // showFirstPassword shows what is never shown again, and only then has it kept.

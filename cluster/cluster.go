@@ -76,6 +76,7 @@ type Options struct {
 	CAdvisor       bool `json:"cAdvisor"`
 	SignIn         bool `json:"signIn"`
 	Console        bool `json:"console"`
+	Ingress        bool `json:"ingress"`
 }
 
 // Versions pins components; "" means the version built into this craton.

@@ -231,6 +231,8 @@ func optionFields() []field {
 			func(o *Options) *bool { return &o.SignIn }),
 		option("console", "Run the Console, a page that shows the cluster to people who sign in. It needs signIn. See docs/console.md.",
 			func(o *Options) *bool { return &o.Console }),
+		option("ingress", "Run an ingress controller, which lets users in to the console, to Dex and to their own applications. The field ingress says by which ports. See docs/ingress.md.",
+			func(o *Options) *bool { return &o.Ingress }),
 	}
 }
 

@@ -17,6 +17,7 @@ func (r *reader) relations() {
 	r.overlaps()
 	r.etcd()
 	r.signIn()
+	r.ingress()
 	r.console()
 	c := r.cluster
 	if r.fine("infra", "loadBalancer") && c.Infra == 0 && !c.LoadBalancer {
@@ -190,6 +191,24 @@ func (r *reader) signIn() {
 func (r *reader) console() {
 	if o := r.cluster.Options; o.Console && !o.SignIn && r.fine("options", "options.console", "options.signIn") {
 		r.relate(r.place("options.console"), "options.console", "is on, but options.signIn is off: nobody could sign in to the Console", "turn both on or both off")
+	}
+}
+
+// ingress checks that there is a place for the ingress controller, and a way to it.
+func (r *reader) ingress() {
+	c := r.cluster
+	if !c.Options.Ingress || !r.fine("options", "options.ingress", "ingress", "loadBalancer", "infra", "workers") {
+		return
+	}
+	switch {
+	case c.Ingress == "nodePort" && !c.LoadBalancer:
+		r.relate(r.place("ingress", "loadBalancer", "options.ingress"), r.given("ingress", "loadBalancer", "options.ingress"),
+			"is nodePort, and without a load balancer nothing leads from the ports that browsers know to node ports",
+			"set ingress: hostPort, or loadBalancer to true")
+	case c.Ingress == "hostPort" && c.Infra == 0 && c.Workers == 0:
+		r.relate(r.place("ingress", "options.ingress"), r.given("ingress", "options.ingress"),
+			"is hostPort, and there is neither an infra machine nor a worker that could run it",
+			"set infra or workers to 1 or more, or ingress: nodePort")
 	}
 }
 

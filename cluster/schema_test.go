@@ -180,6 +180,8 @@ func randomCluster(t *rapid.T) *Cluster {
 		*f.at(c).(*bool) = rapid.Bool().Draw(t, f.name)
 	}
 	c.Options.Console = c.Options.Console && c.Options.SignIn
+	// There is a way to the ingress: see relations.go.
+	c.Options.Ingress = c.Options.Ingress && (c.Ingress == "nodePort" && c.LoadBalancer || c.Ingress == "hostPort" && c.Infra+c.Workers > 0)
 	if c.Options.SignIn {
 		c.SignIn = randomSignIn(t)
 	}

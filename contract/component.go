@@ -107,10 +107,14 @@ func Components() []Component {
 			Clauses: []string{"cluster.dns.api", "master.ingress.api-load-balancer"},
 		},
 		{
-			Name: "ingress", Purpose: "lets users in to the console and Dex", Option: "ingress", Condition: IfConsole,
+			Name: "ingress", Purpose: "lets users in to the console, Dex and their own applications, by the host and path that they ask for",
+			Option: "options.ingress", Condition: IfIngress,
 			Clauses: []string{
-				"master.ingress.tectonic", "worker.ingress.host-ports", "infra.ingress.console",
+				"cluster.dns.console", "master.ingress.tectonic", "worker.ingress.host-ports", "infra.ingress.console",
 				"infra.count.no-load-balancer", "infra.count.machines", "infra.machine.label",
+				"master.egress.images", "infra.egress.images", "worker.egress.images",
+				"master.egress.api", "infra.egress.api", "worker.egress.api",
+				"master.egress.dns", "infra.egress.dns", "worker.egress.dns",
 			},
 		},
 		{

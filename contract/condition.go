@@ -35,4 +35,5 @@ const (
 	IfOwnEtcd Condition = "not using external etcd"
 	IfConsole Condition = "running the console"
 	IfSignIn  Condition = "letting people sign in"
+	IfIngress Condition = "running the ingress"
 )

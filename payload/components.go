@@ -138,6 +138,12 @@ func Components() []Component {
 			Binaries: []Binary{{"dex", "main.go limit.go"}},
 		},
 		{
+			Name: "traefik", Version: "v3.6.12", Module: "github.com/traefik/traefik/v3", License: "MIT",
+			Source: "traefik", Image: "docker.io/library/traefik:v3.6.12", OnDemand: true,
+			LDFlags:  "-X github.com/traefik/traefik/v3/pkg/version.Version=v3.6.12",
+			Binaries: []Binary{{"traefik", "main.go"}},
+		},
+		{
 			Name: Operator, Version: Version, Module: module, License: "Apache-2.0",
 			Image: "quay.io/craton/operator:" + Version,
 			Binaries: []Binary{

@@ -48,16 +48,14 @@ var deciders = map[contract.Condition]func(*cluster.Cluster) bool{
 	// SAML is between the person's browser and the provider.
 	contract.IfProviderApart: func(c *cluster.Cluster) bool {
 		return c.Options.SignIn && len(c.SignIn.OIDC)+len(c.SignIn.GitHub) > 0 &&
-			(len(c.Registries) > 0 || !egressOpens(contract.Registries, httpsPort))
+			(len(c.Registries) > 0 || !egressOpens(contract.Registries, HTTPSPort)) // the file takes no other port for providers
 	},
 
 	contract.IfSignIn:  func(c *cluster.Cluster) bool { return c.Options.SignIn },
+	contract.IfIngress: func(c *cluster.Cluster) bool { return c.Options.Ingress },
 	contract.IfOwnEtcd: func(c *cluster.Cluster) bool { return c.Etcd != "external" },
 	contract.IfConsole: func(c *cluster.Cluster) bool { return c.Options.Console },
 }
-
-// httpsPort is where identity providers are: the cluster file takes no other port for them.
-const httpsPort = 443
 
 // egressOpens tells whether the contract has an egress to just this peer that opens a port.
 func egressOpens(peer contract.Peer, port uint16) bool {

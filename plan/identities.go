@@ -36,6 +36,10 @@ const IdentitySignIn = "dex"
 // IdentityConsole is the name of the certificate with which the Console serves.
 const IdentityConsole = "console"
 
+// IdentityIngress is the name of the certificate with which the ingress controller serves the
+// console's name, and whatever name it has no other certificate for.
+const IdentityIngress = "ingress"
+
 // yearDays is the life of every identity. It is the shortest that leaves room for
 // somebody to come back to a cluster that was off: nothing renews a certificate on a
 // machine that is not running. Kubelets' certificates are not among these: the cluster
@@ -66,6 +70,12 @@ func identitiesOf(c *cluster.Cluster, network Network, machines []Machine) []Ide
 	if c.Options.Console {
 		ids = append(ids, Identity{
 			Name: IdentityConsole, CA: KubernetesCA, CommonName: network.Console,
+			DNSNames: []string{network.Console}, Usages: []string{server}, Days: yearDays,
+		})
+	}
+	if c.Options.Ingress {
+		ids = append(ids, Identity{
+			Name: IdentityIngress, CA: KubernetesCA, CommonName: network.Console,
 			DNSNames: []string{network.Console}, Usages: []string{server}, Days: yearDays,
 		})
 	}

@@ -35,7 +35,7 @@ func makePlan(c *cluster.Cluster, seed bool) (*Plan, error) {
 		return nil, err
 	}
 	rules := rulesOf(c, clauses, peers)
-	names, err := namesOf(network, machines)
+	names, err := namesOf(c, network, machines)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +63,7 @@ const (
 	resolverOffset     = 2
 	loadBalancerOffset = 3
 	registryOffset     = 4
+	ingressOffset      = 5
 )
 
 // Offsets in the service network: the first is Kubernetes' own rule, the tenth custom.
@@ -114,6 +115,9 @@ func networkOf(c *cluster.Cluster) (Network, error) {
 	}
 	if c.LoadBalancer {
 		n.LoadBalancer = surrounding("machineNetwork", n.Machines, loadBalancerOffset)
+		if Holds(contract.IfIngress, c) && Holds(contract.IfNodePortIngress, c) {
+			n.Ingress = surrounding("machineNetwork", n.Machines, ingressOffset)
+		}
 	}
 	if c.Platform == local {
 		n.Registry = surrounding("machineNetwork", n.Machines, registryOffset)

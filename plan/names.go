@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -25,12 +26,13 @@ func nameFrom(id string, c *cluster.Cluster) (string, error) {
 }
 
 // namesOf are the cluster's DNS records, sorted by name. Both names lead to the load
-// balancer; where there is none, the API's leads to the masters and the console's to the
-// infra machines, whose ingress controller serves it.
-func namesOf(network Network, machines []Machine) ([]Name, error) {
-	targets := func(role contract.Role) (out []string) {
-		if network.LoadBalancer.IsValid() {
-			return []string{network.LoadBalancer.String()}
+// balancer, each to an address of its own where an ingress is behind it. Where there is
+// none, the API's leads to the masters. The console's leads to the machines that run the
+// ingress on host ports, where it does so: to the infra machines, or else the workers.
+func namesOf(c *cluster.Cluster, network Network, machines []Machine) ([]Name, error) {
+	targets := func(balancer netip.Addr, role contract.Role) (out []string) {
+		if balancer.IsValid() {
+			return []string{balancer.String()}
 		}
 		for i := range machines {
 			if machines[i].Role == role {
@@ -39,9 +41,16 @@ func namesOf(network Network, machines []Machine) ([]Name, error) {
 		}
 		return out
 	}
+	console, at := network.LoadBalancer, contract.Infra
+	switch {
+	case network.Ingress.IsValid():
+		console = network.Ingress
+	case Holds(contract.IfIngress, c) && Holds(contract.IfHostPortIngress, c):
+		console, at = netip.Addr{}, hostPortRole(c)
+	}
 	names := []Name{
-		{Name: network.APIServer, Type: "A", Targets: targets(contract.Master)},
-		{Name: network.Console, Type: "A", Targets: targets(contract.Infra)},
+		{Name: network.APIServer, Type: "A", Targets: targets(network.LoadBalancer, contract.Master)},
+		{Name: network.Console, Type: "A", Targets: targets(console, at)},
 	}
 	for _, n := range names {
 		if len(n.Targets) == 0 {

@@ -105,6 +105,9 @@ type Network struct {
 	ServiceSignIn netip.Addr `json:"serviceSignIn,omitzero"`
 	// LoadBalancer is the load balancer's address; the zero Addr where there is none.
 	LoadBalancer netip.Addr `json:"loadBalancer,omitzero"`
+	// Ingress is the load balancer's address for the ingress, one of its own, since the API may
+	// have the same port; the zero Addr where no load balancer is in front of the ingress.
+	Ingress netip.Addr `json:"ingress,omitzero"`
 	// Resolvers are the DNS servers that machines use.
 	Resolvers []netip.Addr `json:"resolvers"`
 	// Registry is the address of the platform's own registry; the zero Addr where the

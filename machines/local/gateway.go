@@ -20,8 +20,8 @@ import (
 // GatewayCommand is the name of the hidden command that runs Gateway.
 const GatewayCommand = "local-gateway"
 
-// gatewaySpec is what the gateway does: loopback ports of the host, each leading to the API
-// as the user network sees it, and the names that machines leave which do not answer.
+// gatewaySpec is what the gateway does: loopback ports of the host, each leading to the API or
+// the ingress as the user network sees it, and the names that machines leave which do not answer.
 type gatewaySpec struct {
 	Cluster string    `json:"cluster"`
 	Dir     string    `json:"dir"`
@@ -36,9 +36,10 @@ type gatewaySpec struct {
 	APIAuthority []byte `json:"apiAuthority"`
 }
 
-// forward is a loopback port. Of its targets, which are as good as each other, one that
+// forward is a loopback port for a purpose. Of its targets, which are as good as each other, one that
 // answers gets a connection.
 type forward struct {
+	Purpose string           `json:"purpose"`
 	Port    int              `json:"port"`
 	Targets []netip.AddrPort `json:"targets"`
 }
@@ -69,7 +70,7 @@ func Gateway(ctx context.Context, r io.Reader, beside func(ctx context.Context, 
 	for _, f := range spec.Forward {
 		listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(f.Port)))
 		if err != nil {
-			return fmt.Errorf("loopback port %d for %s: %w", f.Port, f.Targets, err)
+			return fmt.Errorf("loopback port %d for the %s at %s: %w", f.Port, f.Purpose, f.Targets, err)
 		}
 		context.AfterFunc(ctx, func() { listener.Close() })
 		group.Go(func() error { return p.serve(ctx, listener, w, f.Targets) })

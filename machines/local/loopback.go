@@ -16,11 +16,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// purposeAPI is the one thing in the cluster for which the host has a loopback port.
-const purposeAPI = "api"
+// What in the cluster the host has loopback ports for: for the console's name only where
+// something is there.
+const (
+	purposeAPI     = "api"
+	purposeConsole = "console"
+)
 
 // APIPort is the host's loopback port for the API.
 func (p *Platform) APIPort() (int, error) { return p.loopbackPort(purposeAPI) }
+
+// ConsolePort is the host's loopback port for HTTPS to the console's name.
+func (p *Platform) ConsolePort() (int, error) { return p.loopbackPort(purposeConsole) }
 
 func (p *Platform) portFile(purpose string) string { return p.path("run", purpose+".port") }
 
@@ -57,8 +64,8 @@ func (p *Platform) portFree(purpose string, port int) error {
 		words := strings.TrimSpace(strings.ReplaceAll(string(line), "\x00", " "))
 		who = fmt.Sprintf("process %d (%.60s)", pid, words)
 	}
-	return fmt.Errorf("loopback port %d, by which this host reaches the API, is taken by %s: end that, or remove %s so that another port is chosen (kubeconfigs that were handed out name the old one), then run `craton up` again",
-		port, who, p.portFile(purpose))
+	return fmt.Errorf("loopback port %d, by which this host reaches the %s, is taken by %s: end that, or remove %s so that another port is chosen (what was handed out, kubeconfigs for instance, names the old one), then run `craton up` again",
+		port, purpose, who, p.portFile(purpose))
 }
 
 // awaitGateway waits till the gateway has its port, or says why it has ended.

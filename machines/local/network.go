@@ -73,7 +73,11 @@ func (p *Platform) links(pl *plan.Plan) []link {
 		{outsideNS, outsideNS, outside},
 	}
 	if pl.Network.LoadBalancer.IsValid() {
-		ls = append(ls, link{balancer, balancer, []netip.Addr{pl.Network.LoadBalancer}})
+		at := []netip.Addr{pl.Network.LoadBalancer}
+		if pl.Network.Ingress.IsValid() {
+			at = append(at, pl.Network.Ingress)
+		}
+		ls = append(ls, link{balancer, balancer, at})
 	}
 	for _, m := range pl.Machines {
 		ls = append(ls, link{m.Name, p.port(m.Name), []netip.Addr{m.Address}})

@@ -52,11 +52,11 @@ func (p *Platform) startSurroundings(ctx context.Context, pl *plan.Plan) error {
 	if err := p.startEtcd(ctx, pl); err != nil {
 		return err
 	}
-	port, err := p.APIPort()
+	ways, err := p.forwards(pl)
 	if err != nil {
 		return err
 	}
-	if err := p.startGateway(pl, port); err != nil {
+	if err := p.startGateway(pl, ways); err != nil {
 		return err
 	}
 	for _, s := range []struct {
@@ -70,7 +70,12 @@ func (p *Platform) startSurroundings(ctx context.Context, pl *plan.Plan) error {
 			return err
 		}
 	}
-	return p.awaitGateway(ctx, port)
+	for _, f := range ways {
+		if err := p.awaitGateway(ctx, f.Port); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // The ports that the world's registries and resolvers have.
@@ -193,10 +198,33 @@ func (p *Platform) startBalancer(ctx context.Context, pl *plan.Plan) error {
 	return p.keep(processBalancer, balancer, []string{program, "-db", "-f", file}, config, nil)
 }
 
-// startGateway opens the host's loopback port, and has the names kept.
-func (p *Platform) startGateway(pl *plan.Plan, port int) error {
+// forwards are the host's loopback ports and where they lead.
+func (p *Platform) forwards(pl *plan.Plan) ([]forward, error) {
+	var ways []forward
+	for _, way := range []struct {
+		purpose string
+		targets []netip.AddrPort
+	}{{purposeAPI, apiAddresses(pl)}, {purposeConsole, pl.IngressAddresses()}} {
+		if len(way.targets) == 0 {
+			continue
+		}
+		port, err := p.loopbackPort(way.purpose)
+		if err != nil {
+			return nil, err
+		}
+		ways = append(ways, forward{Purpose: way.purpose, Port: port, Targets: way.targets})
+	}
+	return ways, nil
+}
+
+// startGateway opens the host's loopback ports, and has the names kept.
+func (p *Platform) startGateway(pl *plan.Plan, ways []forward) error {
 	if proc := p.process(processGateway); !proc.alive() {
-		if err := errors.Join(proc.stop(0), p.portFree(purposeAPI, port)); err != nil {
+		err := proc.stop(0)
+		for _, f := range ways {
+			err = errors.Join(err, p.portFree(f.Purpose, f.Port))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -206,7 +234,7 @@ func (p *Platform) startGateway(pl *plan.Plan, port int) error {
 	}
 	spec, err := json.Marshal(gatewaySpec{
 		Cluster: p.Cluster, Dir: p.Dir,
-		Forward: []forward{{Port: port, Targets: apiAddresses(pl)}},
+		Forward: ways,
 		Zone:    p.zoneFile(), Names: plan.Plan{Network: pl.Network, Names: pl.Names},
 		Asked: who, APIAuthority: p.APIAuthority,
 	})

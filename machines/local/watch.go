@@ -53,6 +53,7 @@ func askedOf(pl *plan.Plan) ([]asked, error) {
 		}
 		port, server := pl.Network.APIPort, pl.Network.APIServer
 		if n.Name != pl.Network.APIServer {
+			// Workers that run the ingress have it on the same port as infra machines.
 			c, ok := contract.ByID("infra.ingress.console")
 			if !ok || len(c.Ports) != 1 {
 				return nil, fmt.Errorf("the contract has no clause infra.ingress.console with one port")

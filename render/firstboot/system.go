@@ -32,6 +32,9 @@ var sysctls = []byte(`# Pods' packets are routed.
 net.ipv4.ip_forward = 1
 # A pod that reaches itself or its neighbour through a service gets its answers translated.
 -net.bridge.bridge-nf-call-iptables = 1
+# A program that makes way for its successor on the same port leaves it the connections that
+# it has not taken yet (an ingress controller on host ports).
+-net.ipv4.tcp_migrate_req = 1
 `)
 
 // sshFile makes the SSH server listen on the machine's own address, and only on masters:

@@ -1,12 +1,15 @@
 // Package haproxy writes the configuration of a load balancer in front of a plan's API
-// servers, for HAProxy. TLS passes through: the load balancer has no key.
+// servers and its ingress, for HAProxy. TLS passes through: the load balancer has no key.
 //
-// It is for the API only; what else a cluster shows to the outside has ports on workers.
+// Both want the same port. The ingress has an address of its own for it, rather than that the
+// load balancer looks into each client's greeting for a name: clients of the API often have
+// none to show, and a name that is hidden one day would lead nowhere.
 package haproxy
 
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,7 +64,32 @@ func Config(p *plan.Plan, opt Options) ([]byte, error) {
 			fmt.Fprintf(&b, "\tserver %s-unchecked %s backup\n", m.Name, at)
 		}
 	}
+	ingress(&b, p)
 	return []byte(b.String()), nil
+}
+
+// ingress adds what leads to the ingress's node ports, where the plan has them. The ingress
+// learns by the PROXY protocol where somebody comes from. It says itself, on a port of its own
+// in plain HTTP, whether it takes requests.
+func ingress(b *strings.Builder, p *plan.Plan) {
+	to, ok := p.IngressController()
+	if !ok || to.HostPorts || !p.Network.Ingress.IsValid() {
+		return
+	}
+	for _, way := range []struct {
+		name     string
+		from, to uint16
+	}{{"ingress-https", plan.HTTPSPort, to.HTTPS}, {"ingress-http", plan.HTTPPort, to.HTTP}} {
+		fmt.Fprintf(b, "\nfrontend %s\n\tbind %s\n\tdefault_backend %[1]s\n\nbackend %[1]s\n", way.name, netip.AddrPortFrom(p.Network.Ingress, way.from))
+		b.WriteString("\tbalance leastconn\n\toption allbackups\n\toption httpchk GET /ping\n\thttp-check expect status 200\n")
+		for _, m := range p.Machines {
+			if m.Role == to.Role {
+				at := netip.AddrPortFrom(m.Address, way.to)
+				fmt.Fprintf(b, "\tserver %s %s send-proxy-v2 check port %d inter 500ms fastinter 200ms downinter 200ms fall 2 rise 1\n", m.Name, at, to.Health)
+				fmt.Fprintf(b, "\tserver %s-unchecked %s send-proxy-v2 backup\n", m.Name, at)
+			}
+		}
+	}
 }
 
 // template: a watch or an exec may be silent for a long time, so that only an hour without

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"craton.dev/craton/command"
+	"craton.dev/craton/plan"
 	"craton.dev/craton/render/haproxy"
 	"craton.dev/craton/render/internal/example"
 )
@@ -31,12 +32,18 @@ const caFile = "/etc/haproxy/ca.crt"
 // TestConfig protects the text, and that the real haproxy takes it.
 func TestConfig(t *testing.T) {
 	for _, c := range []struct {
-		golden   string
-		readOnly bool
-	}{{"ha.cfg", false}, {"read-only-port.cfg", true}} {
+		golden            string
+		readOnly, ingress bool
+	}{{"ha.cfg", false, false}, {"read-only-port.cfg", true, false}, {"ingress.cfg", false, true}} {
 		t.Run(c.golden, func(t *testing.T) {
 			p := example.Plan(t, 3, 2)
-			p.File.Options.ReadOnlyPort = c.readOnly
+			p.File.Options.ReadOnlyPort, p.File.Options.Ingress = c.readOnly, c.ingress
+			if c.ingress {
+				var err error
+				if p, err = plan.Make(p.File); err != nil {
+					t.Fatal(err)
+				}
+			}
 			got, err := haproxy.Config(p, haproxy.Options{CAFile: caFile})
 			if err != nil {
 				t.Fatal(err)

@@ -2,6 +2,7 @@ package part
 
 import (
 	"fmt"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -66,10 +67,16 @@ func Meta(name string) metav1.ObjectMeta {
 
 // MasterLabel is the label that the contract gives masters.
 func MasterLabel() (string, error) {
-	const id = "master.machine.kubelet"
-	c, ok := contract.ByID(id)
+	key, _, err := MachineLabel("master.machine.kubelet")
+	return key, err
+}
+
+// MachineLabel is the label, and its value, that a clause gives machines.
+func MachineLabel(clause string) (key, value string, err error) {
+	c, ok := contract.ByID(clause)
 	if !ok || len(c.Labels) != 1 {
-		return "", fmt.Errorf("manifests: the contract has no clause %s with one label", id)
+		return "", "", fmt.Errorf("manifests: the contract has no clause %s with one label", clause)
 	}
-	return c.Labels[0], nil
+	key, value, _ = strings.Cut(c.Labels[0], "=")
+	return key, value, nil
 }

@@ -15,6 +15,7 @@ import (
 	"craton.dev/craton/render/part/dex"
 	"craton.dev/craton/render/part/flannel"
 	"craton.dev/craton/render/part/kubeproxy"
+	"craton.dev/craton/render/part/traefik"
 )
 
 // All are the parts, in the order in which they are applied: first what machines wait for.
@@ -25,6 +26,7 @@ func All() []part.Part {
 		coredns.Part,
 		dex.Part,
 		console.Part,
+		traefik.Part,
 	}
 }
 
@@ -45,6 +47,7 @@ func Kinds() []schema.GroupVersionKind {
 	return slices.Concat(
 		kinds("apps", "v1", "Deployment", "DaemonSet"),
 		kinds("", "v1", "Service", "ConfigMap", "Secret", "ServiceAccount"),
+		kinds("networking.k8s.io", "v1", "Ingress", "IngressClass"),
 		kinds("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), // with all that is of this kind
 		kinds("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "RoleBinding", "ClusterRole", "Role"),
 	)

@@ -30,7 +30,7 @@ import (
 const name = "console"
 
 // Part is the Console.
-var Part = part.Part{Name: name, Payload: []string{name}, Objects: objects}
+var Part = part.Part{Name: name, Payload: []string{name}, Objects: objects, Checks: checks}
 
 const (
 	servicePort = 443
@@ -70,7 +70,8 @@ func objects(in part.Input) ([]runtime.Object, error) {
 	return []runtime.Object{
 		sa,
 		&corev1.Secret{TypeMeta: part.Kind("v1", "Secret"), ObjectMeta: part.Meta(name), Data: data},
-		&corev1.Service{TypeMeta: part.Kind("v1", "Service"), ObjectMeta: part.Meta(name), Spec: corev1.ServiceSpec{
+		part.Route{Name: name, Path: "/", Service: name, Port: servicePort}.Object(in.Plan),
+		&corev1.Service{TypeMeta: part.Kind("v1", "Service"), ObjectMeta: part.ServesTLS(part.Meta(name)), Spec: corev1.ServiceSpec{
 			Selector: labels(),
 			Ports:    []corev1.ServicePort{{Name: "https", Port: servicePort, TargetPort: intstr.FromInt32(podPort), Protocol: corev1.ProtocolTCP}},
 		}},
@@ -154,6 +155,17 @@ func pod(in part.Input) (corev1.PodSpec, error) {
 		SecretName: name, DefaultMode: new(int32(0o440)),
 	}})
 	return pod, nil
+}
+
+// checks ask the whole way of a user's browser, where there is an ingress.
+func checks(p *plan.Plan) ([]part.Check, error) {
+	if _, ok := p.IngressController(); !ok {
+		return nil, nil
+	}
+	return []part.Check{{
+		Sentence: "the Console answers at its name",
+		From:     contract.UserNetwork, URL: "https://" + p.Network.Console + healthPath, Status: 200, Contains: "ok",
+	}}, nil
 }
 
 func labels() map[string]string { return map[string]string{"k8s-app": name} }

@@ -124,7 +124,8 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		&corev1.Secret{TypeMeta: part.Kind("v1", "Secret"), ObjectMeta: part.Meta(name), Data: map[string][]byte{
 			configKey: config, certKey: pair.Cert, keyKey: pair.Key,
 		}},
-		&corev1.Service{TypeMeta: part.Kind("v1", "Service"), ObjectMeta: part.Meta(name), Spec: corev1.ServiceSpec{
+		part.Route{Name: name, Path: Path, Service: name, Port: servicePort}.Object(in.Plan),
+		&corev1.Service{TypeMeta: part.Kind("v1", "Service"), ObjectMeta: part.ServesTLS(part.Meta(name)), Spec: corev1.ServiceSpec{
 			ClusterIP: in.Plan.Network.ServiceSignIn.String(), Selector: labels,
 			Ports: []corev1.ServicePort{{Name: "https", Port: servicePort, TargetPort: intstr.FromInt32(podPort), Protocol: corev1.ProtocolTCP}},
 		}},
