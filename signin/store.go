@@ -114,6 +114,9 @@ func (s Store) Current(ctx context.Context, p Place) (*Tokens, error) {
 		return t, err // another process has renewed it meanwhile
 	}
 	next, err := p.Renew(ctx, t)
+	if err != nil && !errors.Is(err, ErrSignInAgain) && time.Now().Before(t.Expires) {
+		return t, nil // it is still good, and the provider may be back soon
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -137,3 +137,18 @@ func TestKubeconfig(t *testing.T) {
 		t.Errorf("%s %v", public, err)
 	}
 }
+
+// While the provider is away, a token is used for as long as it is good, and not after.
+func TestProviderAway(t *testing.T) {
+	store := signin.Store{Dir: t.TempDir()}
+	place := signin.Place{Issuer: "https://127.0.0.1:1/dex", Client: "craton"}
+	for left, good := range map[time.Duration]bool{20 * time.Second: true, -time.Second: false} {
+		if err := store.Save(place, &signin.Tokens{ID: "id", Refresh: "r", Expires: time.Now().Add(left)}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := store.Current(t.Context(), place)
+		if good && (err != nil || got.ID != "id") || !good && (err == nil || errors.Is(err, signin.ErrSignInAgain)) {
+			t.Errorf("with %v left: %+v %v", left, got, err)
+		}
+	}
+}

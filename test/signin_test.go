@@ -30,9 +30,10 @@ import (
 	"craton.dev/craton/signin"
 )
 
-// TestSignIn protects signing in on a real cluster: turned on while it runs, the first password
-// is shown once, people do what their group may and no more, a role that is taken away is gone at
-// once; turned off, nothing of it is left.
+// TestSignIn protects signing in on a real cluster, with kubectl and in the Console: turned on
+// while it runs, the first password is shown once, people do what their group may and no more, a
+// role that is taken away is gone at once and a group with the token; without Dex the
+// administrator's certificate works; turned off, nothing of it is left.
 func TestSignIn(t *testing.T) {
 	needHost(t)
 	l := newLab(t, signInCluster)
@@ -42,10 +43,12 @@ func TestSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write := func(roles string) {
-		l.write(t, 1, 1, "options: {signIn: true}", "signIn:", "  tokenMinutes: 1", roles, "  users:",
+	const formerly = "eva@example.org" // who loses her group
+	write := func(roles, formerGroups string) {
+		l.write(t, 1, 1, "options: {signIn: true, console: true, ingress: true}", "signIn:", "  tokenMinutes: 1", roles, "  users:",
 			fmt.Sprintf("  - {email: %s, passwordHash: '%s', groups: [developers]}", ben, hash),
-			fmt.Sprintf("  - {email: %s, passwordHash: '%s', groups: [guests]}", guest, hash))
+			fmt.Sprintf("  - {email: %s, passwordHash: '%s', groups: [guests]}", guest, hash),
+			fmt.Sprintf("  - {email: %s, passwordHash: '%s', groups: [%s]}", formerly, hash, formerGroups))
 	}
 	up := func(about string) string {
 		began := time.Now()
@@ -67,10 +70,15 @@ func TestSignIn(t *testing.T) {
 	up("off")
 	before := trust()
 
-	write("  roles: [{group: 'local:developers', role: view}, {group: 'local:guests', role: none}]")
-	shown := regexp.MustCompile(`(?m)^  name      (\S+)\n  password  (\S+)$`).FindStringSubmatch(up("sign-in turned on"))
+	const roles = "  roles: [{group: 'local:developers', role: view}, {group: 'local:guests', role: none}]"
+	write(roles, "developers")
+	says := up("sign-in, Console and ingress turned on")
+	shown := regexp.MustCompile(`(?m)^  name      (\S+)\n  password  (\S+)$`).FindStringSubmatch(says)
 	if shown == nil {
 		t.Fatal("no first password is shown")
+	}
+	if at := "The Console is at https://" + l.plan(t).Network.Console; !strings.Contains(says, at) {
+		t.Errorf("up does not say %q:\n%s", at, says)
 	}
 	if out := up("again"); strings.Contains(out, "password") {
 		t.Errorf("a password is shown again:\n%s", out)
@@ -80,12 +88,12 @@ func TestSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place.Connect = l.forward(t, c)
 	people := map[string]*person{}
-	for name, word := range map[string]string{ben: word, guest: word, shown[1]: shown[2]} {
+	for name, word := range map[string]string{ben: word, guest: word, formerly: word, shown[1]: shown[2]} {
 		people[name] = l.person(t, c, place, name, word)
 	}
 	admin := people[shown[1]]
+	byCode := l.byDevice(t, c, place, ben, word)
 	for _, ask := range []struct {
 		who  *person
 		args []string
@@ -99,7 +107,10 @@ func TestSignIn(t *testing.T) {
 		{people[ben], []string{"delete", "namespace", "made-by-admin"}, "Forbidden"},
 		{people[ben], []string{"get", "secrets", "-A"}, "Forbidden"},
 		{people[ben], []string{"get", "signingkeies.dex.coreos.com", "-A"}, "Forbidden"},
+		{people[formerly], []string{"get", "pods", "-A"}, ""},
 		{people[guest], []string{"get", "pods", "-A"}, "Forbidden"},
+		{byCode, []string{"auth", "whoami"}, "sign-in:local:" + ben},
+		{byCode, []string{"create", "namespace", "made-by-code"}, "Forbidden"},
 	} {
 		eventually(t, 20*time.Second, func() error { // an API server reads Dex's keys on its own time
 			out, err := ask.who.kubectl(ask.args...)
@@ -110,7 +121,20 @@ func TestSignIn(t *testing.T) {
 		})
 	}
 
-	write("  roles: [{group: 'local:developers', role: none}]")
+	write(roles, "guests")
+	up("a group taken away")
+	taken := time.Now()
+	l.browse(t, place, people, shown[2], word)
+	eventually(t, time.Minute+20*time.Second-time.Since(taken), func() error { // the token's life, and what is remembered
+		if out, _ := people[formerly].kubectl("get", "pods", "-A"); !strings.Contains(out, "Forbidden") {
+			return fmt.Errorf("after %.0f s the group still counts: %s", time.Since(taken).Seconds(), out)
+		}
+		return nil
+	})
+	t.Logf("the group was gone after %.0f s at most", time.Since(taken).Seconds())
+	l.withoutDex(t, place, people[ben])
+
+	write("  roles: [{group: 'local:developers', role: none}]", "guests")
 	up("a role taken away")
 	if out, _ := people[ben].kubectl("get", "pods", "-A"); !strings.Contains(out, "Forbidden") {
 		t.Errorf("the role is still there: %s", out)
@@ -121,11 +145,11 @@ func TestSignIn(t *testing.T) {
 	if after := trust(); after != before {
 		t.Errorf("turned off, the API server is told:\n%s\nbefore it was:\n%s", after, before)
 	}
-	for _, kind := range []string{"all", "secret", "serviceaccount", "role", "rolebinding", "clusterrole", "clusterrolebinding", "crd"} {
+	for _, kind := range []string{"all", "secret", "serviceaccount", "role", "rolebinding", "clusterrole", "clusterrolebinding", "crd", "ingress", "ingressclass"} {
 		eventually(t, 30*time.Second, func() error {
-			out, err := l.kubectl("get", kind, "-A", "-l", part.Label+"=dex", "-o", "name")
+			out, err := l.kubectl("get", kind, "-A", "-l", part.Label+" in (dex, console, ingress)", "-o", "name")
 			if err != nil || strings.TrimSpace(out) != "" {
-				return fmt.Errorf("of dex there is still %s%v", out, err)
+				return fmt.Errorf("there is still %s%v", out, err)
 			}
 			return nil
 		})
@@ -139,37 +163,6 @@ func TestSignIn(t *testing.T) {
 	if _, err := l.client(t).CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err != nil {
 		t.Errorf("the administrator's certificate: %v", err)
 	}
-}
-
-// forward is a loopback address that leads to Dex's service, as a master sees it.
-func (l *lab) forward(t *testing.T, c *bootstrap.Cluster) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	p := l.plan(t)
-	master, address := machines(p, contract.Master)[0].Name, net.JoinHostPort(p.Network.ServiceSignIn.String(), "443")
-	go func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer near.Close()
-				far, err := c.Platform.DialFrom(context.Background(), master, "tcp", address, 5*time.Second)
-				if err != nil {
-					return
-				}
-				defer far.Close()
-				go io.Copy(far, near)
-				io.Copy(near, far)
-			}()
-		}
-	}()
-	return listener.Addr().String()
 }
 
 // person is somebody who has signed in, with a kubeconfig and a cache of their own.
@@ -213,11 +206,15 @@ func (l *lab) person(t *testing.T, c *bootstrap.Cluster, place signin.Place, nam
 // kubectl runs kubectl, which runs craton login for a token.
 func (p *person) kubectl(args ...string) (string, error) {
 	out, err := command.Cmd{Name: p.kubectlPath, Args: append([]string{"--kubeconfig", filepath.Join(p.home, "config")}, args...),
-		Env: []string{"HOME=" + p.home, "XDG_CACHE_HOME=" + filepath.Join(p.home, "cache"), "PATH=" + os.Getenv("PATH")}, Timeout: time.Minute}.Run(context.Background())
+		Env: p.env(), Timeout: time.Minute}.Run(context.Background())
 	if failed, ok := errors.AsType[*command.Error](err); ok {
 		return string(out) + failed.Stderr, err
 	}
 	return string(out), err
+}
+
+func (p *person) env() []string {
+	return []string{"HOME=" + p.home, "XDG_CACHE_HOME=" + filepath.Join(p.home, "cache"), "PATH=" + os.Getenv("PATH")}
 }
 
 var formAction = regexp.MustCompile(`<form[^>]* action="([^"]*)"`)
@@ -252,16 +249,24 @@ func signInByHand(place signin.Place, address, name, word string) error {
 	if err != nil {
 		return err
 	}
-	form := formAction.FindStringSubmatch(page)
-	if form == nil {
-		return fmt.Errorf("there is no form:\n%s", page)
+	submit := func(fields url.Values) {
+		form := formAction.FindStringSubmatch(page)
+		if err != nil || form == nil {
+			err = errors.Join(err, fmt.Errorf("there is no form:\n%s", page))
+			return
+		}
+		to, bad := at.Parse(html.UnescapeString(form[1]))
+		if bad != nil {
+			err = bad
+			return
+		}
+		page, at, err = read(browser.PostForm(to.String(), fields))
 	}
-	to, err := at.Parse(html.UnescapeString(form[1]))
-	if err != nil {
-		return err
+	if code := at.Query().Get("user_code"); code != "" { // of a device
+		submit(url.Values{"user_code": {code}})
 	}
-	page, _, err = read(browser.PostForm(to.String(), url.Values{"login": {name}, "password": {word}}))
-	if err == nil && !strings.Contains(page, "You can close this window") {
+	submit(url.Values{"login": {name}, "password": {word}})
+	if err == nil && !strings.Contains(page, "You can close this window") && !strings.Contains(page, "Login Successful") {
 		err = fmt.Errorf("the last page says:\n%s", page)
 	}
 	return err

@@ -1,0 +1,126 @@
+package test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"craton.dev/craton/bootstrap"
+	"craton.dev/craton/command"
+	"craton.dev/craton/contract"
+	"craton.dev/craton/signin"
+)
+
+// browse looks at the Console with a real browser: console/npm/cluster.mjs has the checks. With
+// CRATON_SHOTS it leaves screenshots in that folder.
+func (l *lab) browse(t *testing.T, place signin.Place, people map[string]*person, first, word string) {
+	t.Helper()
+	const chromium, modules = "/usr/bin/chromium", "../console/npm/node_modules/playwright-core"
+	for _, path := range []string{chromium, modules} {
+		if _, err := os.Stat(path); err != nil {
+			t.Fatalf("%v: scripts/setup test installs it", err)
+		}
+	}
+	issuer, err := url.Parse(place.Issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, m := range l.plan(t).Machines {
+		names = append(names, m.Name)
+	}
+	env := []string{
+		"CONSOLE=https://" + issuer.Host, "AT=" + place.Connect, "MACHINES=" + strings.Join(names, " "), "CHROMIUM=" + chromium,
+		"SHOTS=" + os.Getenv("CRATON_SHOTS"), "ADMIN_PASSWORD=" + first, "PASSWORD=" + word,
+	}
+	for variable, begins := range map[string]string{"ADMIN": "admin@", "VIEWER": "ben@", "GUEST": "guest@"} {
+		for name := range people {
+			if strings.HasPrefix(name, begins) {
+				env = append(env, variable+"="+name)
+			}
+		}
+	}
+	slices.Sort(env)
+	out, err := command.Cmd{Name: "node", Args: []string{filepath.Join("..", "console", "npm", "cluster.mjs")}, Env: env, Timeout: 3 * time.Minute}.Run(t.Context())
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged, err := l.kubectl("-n", "kube-system", "logs", "-l", "k8s-app in (console, dex)", "--tail=-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{first, word, "eyJ"} {
+		if strings.Contains(logged, secret) {
+			t.Errorf("a log holds %.5s…", secret)
+		}
+	}
+}
+
+// withoutDex protects that nobody is locked out while Dex is away: the administrator's
+// certificate works, and tokens that are still good do. The master, on which the API server and
+// the ingress are, has no way to Dex's pod.
+func (l *lab) withoutDex(t *testing.T, place signin.Place, who *person) {
+	t.Helper()
+	if out, err := who.kubectl("get", "nodes"); err != nil { // with a token that is good for half a minute at least
+		t.Fatalf("%s %v", out, err)
+	}
+	pod, err := l.kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=dex", "-o", "jsonpath={.items[*].status.podIP}")
+	if err != nil || strings.Contains(strings.TrimSpace(pod), " ") {
+		t.Fatalf("Dex's pods: %s %v", pod, err)
+	}
+	route := func(verb string) {
+		if _, err := l.craton("ssh", "--cluster", l.name, machines(l.plan(t), contract.Master)[0].Name, "--", "ip", "route", verb, "unreachable", strings.TrimSpace(pod)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	route("add")
+	if out, err := l.kubectl("get", "nodes"); err != nil {
+		t.Errorf("without Dex the administrator's certificate: %s %v", out, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := place.Browser(ctx, func(string) error { return nil }); err == nil || !strings.Contains(err.Error(), "does not answer as the cluster's sign-in") {
+		t.Errorf("without Dex somebody who signs in reads: %v", err)
+	}
+	if out, err := who.kubectl("get", "nodes"); err != nil {
+		t.Errorf("without Dex a good token: %s %v", out, err)
+	}
+	route("del")
+}
+
+// byDevice signs somebody in as on a machine without a browser: craton login shows a code, which
+// is typed into a browser elsewhere.
+func (l *lab) byDevice(t *testing.T, c *bootstrap.Cluster, place signin.Place, name, word string) *person {
+	t.Helper()
+	p := &person{name: name, home: t.TempDir()}
+	var err error
+	if p.kubectlPath, err = c.Kubectl(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	says, say := io.Pipe()
+	go func() {
+		lines := bufio.NewScanner(says)
+		for lines.Scan() {
+			if address, ok := strings.CutPrefix(lines.Text(), "Or open "); ok {
+				if err := signInByHand(place, address, name, word); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
+	}()
+	_, err = command.Cmd{Name: craton, Args: []string{"login", "--device", "--cluster", l.name, "--kubeconfig", filepath.Join(p.home, "config")},
+		Env: p.env(), Stderr: say, Timeout: time.Minute}.Run(t.Context())
+	say.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
