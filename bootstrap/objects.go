@@ -4,17 +4,16 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 
 	"craton.dev/craton/payload"
 	"craton.dev/craton/pki"
-	"craton.dev/craton/plan"
 	"craton.dev/craton/render/manifests"
 	"craton.dev/craton/render/part"
 	"craton.dev/craton/render/parts"
@@ -71,28 +70,31 @@ func (c *Cluster) apply(ctx context.Context, await func(ctx context.Context, lim
 		}
 	}
 	c.told = true
-	return removeUnchosen(ctx, client, c.Plan)
+	return removeOthers(ctx, client, objects)
 }
 
-// removeUnchosen removes the objects of parts that the plan does not have, whichever craton
-// applied them.
-func removeUnchosen(ctx context.Context, client dynamic.Interface, p *plan.Plan) error {
-	var chosen []string
-	for _, one := range parts.Chosen(p) {
-		chosen = append(chosen, one.Name)
+// removeOthers removes the objects of parts that are not among these, whichever craton applied
+// them: those of parts that are off, and those that a part has under another name by now.
+func removeOthers(ctx context.Context, client dynamic.Interface, objects []*unstructured.Unstructured) error {
+	type id struct{ kind, namespace, name string }
+	ours := map[id]bool{}
+	for _, o := range objects {
+		ours[id{o.GetKind(), o.GetNamespace(), o.GetName()}] = true
 	}
-	others := fmt.Sprintf("%s,%s notin (%s)", part.Label, part.Label, strings.Join(chosen, ","))
 	for _, kind := range parts.Kinds() {
 		resource, _ := meta.UnsafeGuessKindToResource(kind)
-		list, err := client.Resource(resource).List(ctx, metav1.ListOptions{LabelSelector: others})
+		list, err := client.Resource(resource).List(ctx, metav1.ListOptions{LabelSelector: part.Label})
 		if err != nil {
-			return fmt.Errorf("list what is left of parts that are off: %s: %w", kind.Kind, err)
+			return fmt.Errorf("list what is left of parts: %s: %w", kind.Kind, err)
 		}
 		for _, o := range list.Items {
+			if ours[id{kind.Kind, o.GetNamespace(), o.GetName()}] {
+				continue
+			}
 			err := client.Resource(resource).Namespace(o.GetNamespace()).
 				Delete(ctx, o.GetName(), metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)})
 			if err != nil && !apierrors.IsNotFound(err) {
-				return fmt.Errorf("remove %s %s of %s, which is off: %w", kind.Kind, o.GetName(), o.GetLabels()[part.Label], err)
+				return fmt.Errorf("remove %s %s, which %s does not have any more: %w", kind.Kind, o.GetName(), o.GetLabels()[part.Label], err)
 			}
 		}
 	}

@@ -1,7 +1,11 @@
 package part
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,6 +67,18 @@ func Kind(apiVersion, kind string) metav1.TypeMeta {
 // Meta is the name of an object in Namespace.
 func Meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Namespace: Namespace}
+}
+
+// NameOf is a name for an object with this content, which pods read once: other content has
+// another name, so that a new pod never starts with the last one's, which a kubelet may still
+// have, and pods are replaced when it changes.
+func NameOf(name string, data map[string][]byte) string {
+	h := sha256.New()
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		fmt.Fprintf(h, "%s %d\n", key, len(data[key]))
+		h.Write(data[key])
+	}
+	return name + "-" + hex.EncodeToString(h.Sum(nil)[:5])
 }
 
 // MasterLabel is the label that the contract gives masters.

@@ -6,8 +6,6 @@
 package console
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -60,7 +58,8 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		authorityKey: in.Secrets.Authorities[pki.KubernetesCA].Cert, certKey: pair.Cert, keyKey: pair.Key,
 		clientKey: []byte(in.Secrets.SignIn.ConsoleClient), cookiesKey: in.Secrets.SignIn.ConsoleCookies,
 	}
-	pod, err := pod(in)
+	secret := part.Meta(part.NameOf(name, data))
+	pod, err := pod(in, secret.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +68,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 	sa, _ := part.Account(name)
 	return []runtime.Object{
 		sa,
-		&corev1.Secret{TypeMeta: part.Kind("v1", "Secret"), ObjectMeta: part.Meta(name), Data: data},
+		&corev1.Secret{TypeMeta: part.Kind("v1", "Secret"), ObjectMeta: secret, Data: data},
 		part.Route{Name: name, Path: "/", Service: name, Port: servicePort}.Object(in.Plan),
 		&corev1.Service{TypeMeta: part.Kind("v1", "Service"), ObjectMeta: part.ServesTLS(part.Meta(name)), Spec: corev1.ServiceSpec{
 			Selector: labels(),
@@ -85,18 +84,14 @@ func objects(in part.Input) ([]runtime.Object, error) {
 				},
 			},
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{
-					Labels: map[string]string{"k8s-app": name, part.PlatformLabel: "true"},
-					// A pod reads its files once.
-					Annotations: map[string]string{"craton.dev/config": sum(data)},
-				},
-				Spec: pod,
+				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"k8s-app": name, part.PlatformLabel: "true"}},
+				Spec:       pod,
 			},
 		}},
 	}, nil
 }
 
-func pod(in part.Input) (corev1.PodSpec, error) {
+func pod(in part.Input, secret string) (corev1.PodSpec, error) {
 	image, err := in.Image(name)
 	if err != nil {
 		return corev1.PodSpec{}, err
@@ -152,7 +147,7 @@ func pod(in part.Input) (corev1.PodSpec, error) {
 		}},
 	}
 	part.Mount(&pod, "config", dir, true, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-		SecretName: name, DefaultMode: new(int32(0o440)),
+		SecretName: secret, DefaultMode: new(int32(0o440)),
 	}})
 	return pod, nil
 }
@@ -169,16 +164,6 @@ func checks(p *plan.Plan) ([]part.Check, error) {
 }
 
 func labels() map[string]string { return map[string]string{"k8s-app": name} }
-
-// sum changes with any of the files.
-func sum(data map[string][]byte) string {
-	h := sha256.New()
-	for _, key := range []string{authorityKey, certKey, keyKey, clientKey, cookiesKey} {
-		fmt.Fprintf(h, "%s %d\n", key, len(data[key]))
-		h.Write(data[key])
-	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
-}
 
 func masters(p *plan.Plan) (n int) {
 	for _, m := range p.Machines {

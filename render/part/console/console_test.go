@@ -89,7 +89,7 @@ func TestRestart(t *testing.T) {
 		}
 		for _, o := range objects {
 			if d, ok := o.(*appsv1.Deployment); ok {
-				return d.Spec.Template.Annotations["craton.dev/config"]
+				return d.Spec.Template.Spec.Volumes[0].Secret.SecretName
 			}
 		}
 		t.Fatal("there is no Deployment")

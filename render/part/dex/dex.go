@@ -8,8 +8,6 @@
 package dex
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -66,7 +64,8 @@ func objects(in part.Input) ([]runtime.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(config)
+	data := map[string][]byte{configKey: config, certKey: pair.Cert, keyKey: pair.Key}
+	secret := part.Meta(part.NameOf(name, data))
 	labels := map[string]string{"k8s-app": name}
 	sa, subject := part.Account(name)
 	pod := corev1.PodSpec{
@@ -104,7 +103,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		}},
 	}
 	part.Mount(&pod, "config", configDir, true, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-		SecretName: name, DefaultMode: new(int32(0o440)),
+		SecretName: secret.Name, DefaultMode: new(int32(0o440)),
 	}})
 	if in := in.Plan.File.SignIn; len(in.OIDC)+len(in.LDAP)+len(in.GitHub) > 0 {
 		// The public authorities are the machine's: the image has none.
@@ -121,9 +120,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
 			Subjects: []rbacv1.Subject{subject},
 		},
-		&corev1.Secret{TypeMeta: part.Kind("v1", "Secret"), ObjectMeta: part.Meta(name), Data: map[string][]byte{
-			configKey: config, certKey: pair.Cert, keyKey: pair.Key,
-		}},
+		&corev1.Secret{TypeMeta: part.Kind("v1", "Secret"), ObjectMeta: secret, Data: data},
 		part.Route{Name: name, Path: Path, Service: name, Port: servicePort}.Object(in.Plan),
 		&corev1.Service{TypeMeta: part.Kind("v1", "Service"), ObjectMeta: part.ServesTLS(part.Meta(name)), Spec: corev1.ServiceSpec{
 			ClusterIP: in.Plan.Network.ServiceSignIn.String(), Selector: labels,
@@ -139,12 +136,8 @@ func objects(in part.Input) ([]runtime.Object, error) {
 				},
 			},
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{
-					Labels: map[string]string{"k8s-app": name, part.PlatformLabel: "true"},
-					// A pod reads its configuration once; its certificate it reads again.
-					Annotations: map[string]string{"craton.dev/config": hex.EncodeToString(sum[:8])},
-				},
-				Spec: pod,
+				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"k8s-app": name, part.PlatformLabel: "true"}},
+				Spec:       pod,
 			},
 		}},
 	)
