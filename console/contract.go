@@ -111,16 +111,25 @@ func (c *Console) contract(a *asked) error {
 	})
 }
 
-// dropsOf are sentences' ends such as "12 packets into workers".
+// dropsOf are sentences' ends such as "12 into worker machines", for what was dropped.
 func dropsOf(c *inventory.Counters) []string {
 	var out []string
 	for _, id := range slices.Sorted(maps.Keys(c.Drops)) {
-		role, direction, _ := strings.Cut(id, ".")
-		way := "into"
-		if direction == string(contract.Egress) {
-			way = "out of"
+		packets := c.Drops[id].Packets
+		if packets == 0 {
+			continue
 		}
-		out = append(out, fmt.Sprintf("%s %s %ss", thousands(c.Drops[id].Packets), way, role))
+		role, direction, ofRole := strings.Cut(id, ".")
+		where := "into " + role + " machines"
+		switch {
+		case !ofRole && id == "spoofed":
+			where = "with an address that is not their sender's"
+		case !ofRole:
+			where = "that are " + id
+		case direction == string(contract.Egress):
+			where = "out of " + role + " machines"
+		}
+		out = append(out, thousands(packets)+" "+where)
 	}
 	return out
 }
