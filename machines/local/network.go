@@ -123,6 +123,9 @@ func (p *Platform) ensureNamespace(name string) (netns.NsHandle, error) {
 		ns.Close()
 		os.Remove(filepath.Join(netnsDir, full)) // left by a run that was killed before the mount
 	}
+	if err := shareMount(netnsDir); err != nil {
+		return netns.None(), err
+	}
 	var made netns.NsHandle
 	err := onThread(func() error {
 		ns, err := netns.NewNamed(full) // switches this thread into it
@@ -146,6 +149,35 @@ func (p *Platform) ensureNamespace(name string) (netns.NsHandle, error) {
 		return netns.None(), fmt.Errorf("make network namespace %s: %w", full, err)
 	}
 	return made, nil
+}
+
+// shareMount makes the folder of namespaces a shared mount of its own, as the first `ip netns add` on
+// a host does. Done later, by somebody else, that would cover the mounts of a cluster that is up, and
+// `craton down` could not remove them any more.
+func shareMount(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// One at a time, and `ip netns add` takes this lock as well.
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", dir, err)
+	}
+	share := func() error { return unix.Mount("", dir, "none", unix.MS_SHARED|unix.MS_REC, "") }
+	err = share()
+	if errors.Is(err, unix.EINVAL) { // it is no mount yet
+		if err = unix.Mount(dir, dir, "none", unix.MS_BIND|unix.MS_REC, ""); err == nil {
+			err = share()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("make %s a mount that is shared: %w", dir, err)
+	}
+	return nil
 }
 
 // isNamespace tells a mounted namespace from the empty file that it is mounted on.
