@@ -163,12 +163,15 @@ func (s *Stage) Fresh(ctx context.Context) error {
 		if _, err := s.run(ctx, m.Name, "systemctl restart kubelet"); err != nil {
 			return err
 		}
-		return until(ctx, 200*time.Millisecond, func() error {
+		err := until(ctx, 200*time.Millisecond, func() error {
 			if s.serving(ctx, m) == nil {
 				return fmt.Errorf("the kubelet of %s does not serve", m.Name)
 			}
 			return s.reports(ctx, m, since)
 		})
+		// It serves a moment before it knows its pods, and asking it would be asking the API.
+		time.Sleep(1500 * time.Millisecond)
+		return err
 	})
 }
 
