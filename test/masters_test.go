@@ -2,14 +2,19 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 
 	"craton.dev/craton/contract"
 )
@@ -33,6 +38,8 @@ func TestMasters(t *testing.T) {
 	}
 	part("self-hosted", testSelfHosted)
 	part("objects deleted", testObjectsDeleted)
+	part("a master hangs", testMasterHangs)
+	part("a worker called master", testPromoted)
 	part("one master off", testMasterOff)
 	part("all machines off", testAllOff)
 	part("fewer masters", testFewerMasters)
@@ -115,12 +122,64 @@ func (l *lab) well() error {
 	return err
 }
 
-// testMasterOff protects from the loss of a master: the API goes on behind the load
-// balancer, for a client that tries again, and the machine comes back as a member.
+// testMasterHangs protects users from an API server that takes connections and never
+// answers: behind the load balancer none of several clients, each request on a connection of
+// its own, is without an answer for longer than the bound.
+func testMasterHangs(t *testing.T, l *lab) {
+	const lasting, bound = 8 * time.Second, 3 * time.Second
+	last := machines(l.plan(t), contract.Master)[2]
+	gaps := make([]time.Duration, 4)
+	var asking sync.WaitGroup
+	var clients []*kubernetes.Clientset
+	for range gaps {
+		clients = append(clients, l.user(t, false))
+	}
+	l.signal(t, last.Name, "kube-apiserver", "STOP")
+	for i := range gaps {
+		asking.Go(func() { gaps[i] = longestGap(clients[i], lasting) })
+	}
+	asking.Wait()
+	l.signal(t, last.Name, "kube-apiserver", "CONT")
+	t.Logf("clients were without an answer for at most %s", gaps)
+	if worst := slices.Max(gaps); worst > bound {
+		t.Errorf("a client had no answer for %s while one of three API servers hung: expected at most %s", worst, bound)
+	}
+	eventually(t, time.Minute, func() error { return l.well() })
+}
+
+// testPromoted protects the roles of machines: that somebody, be it the administrator, calls
+// a worker a master makes it none; the label is taken away again.
+func testPromoted(t *testing.T, l *lab) {
+	ctx := context.Background()
+	p := l.plan(t)
+	worker := machines(p, contract.Worker)[0].Name
+	nodes := l.client(t).CoreV1().Nodes()
+	for label := range machines(p, contract.Master)[0].Labels {
+		patch := fmt.Sprintf(`{"metadata":{"labels":{%q:""}}}`, label)
+		if _, err := nodes.Patch(ctx, worker, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 5*time.Second, func() error {
+			node, err := nodes.Get(ctx, worker, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			if _, ok := node.Labels[label]; ok {
+				return fmt.Errorf("%s still has the label %s", worker, label)
+			}
+			return nil
+		})
+	}
+	eventually(t, time.Minute, func() error { return l.well() })
+}
+
+// testMasterOff protects from the loss of a master, the one with which the cluster began:
+// the API goes on behind the load balancer, for a client that tries again, a file that would
+// leave no quorum is refused, and the machine comes back as a member.
 func testMasterOff(t *testing.T, l *lab) {
 	client := l.client(t)
-	last := machines(l.plan(t), contract.Master)[2]
-	if err := l.open(t).Platform.PowerOff(context.Background(), last.Name); err != nil {
+	begun := machines(l.plan(t), contract.Master)[0]
+	if err := l.open(t).Platform.PowerOff(context.Background(), begun.Name); err != nil {
 		t.Fatal(err)
 	}
 	began, worst := time.Now(), time.Duration(0)
@@ -136,6 +195,13 @@ func testMasterOff(t *testing.T, l *lab) {
 	if worst > 3*time.Second {
 		t.Errorf("the API did not answer for %s after one of three masters was off: expected at most 3 s", worst)
 	}
+	l.write(t, 1, 1)
+	_, err := l.craton("up", "--file", l.file)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(err.Error(), begun.Name) || !strings.Contains(err.Error(), "quorum") {
+		t.Errorf("a file that keeps only the master that is off: %v; expected exit 2 with a sentence on %s and the quorum", err, begun.Name)
+	}
+	l.write(t, 3, 1)
 	l.up(t)
 	l.ready(t)
 }

@@ -15,13 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settled is when a program has started: by then it has used what only a start uses.
+// settled is when a program has started, where the machine is quick: by then it has used
+// what only a start uses.
 const settled = 15 * time.Second
 
-// Keep trims once the program has started, and every hour from then on, till ctx ends. That
-// it cannot is no reason for a program not to go on, so nobody is told.
+// Keep trims once the program has started, then after pauses that double till they are an
+// hour: a machine that starts a whole cluster may take longer. It ends with ctx. That it
+// cannot trim is no reason for a program not to go on, so nobody is told.
 func Keep(ctx context.Context) {
-	for pause := settled; ; pause = time.Hour {
+	for pause := settled; ; pause = min(2*pause, time.Hour) {
 		select {
 		case <-ctx.Done():
 			return
