@@ -74,3 +74,17 @@ func TestPredictions(t *testing.T) {
 		}
 	}
 }
+
+// TestPartsBringOperations protects the way in which a component's operation gets its probe: a
+// check of its part that names the operation.
+func TestPartsBringOperations(t *testing.T) {
+	ops, err := Of(planFor(t, "masters: 1\nworkers: 1\noptions:\n  ingress: true\n  console: true\n  signIn: true\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range ops {
+		if o.ID == "use-console" && o.Do == nil {
+			t.Errorf("nobody tries %s: %s", o.ID, o.Not)
+		}
+	}
+}

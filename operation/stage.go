@@ -1,11 +1,13 @@
 package operation
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -150,7 +152,11 @@ func (s *Stage) ask(ctx context.Context, c check) error {
 	if answer.StatusCode != c.Status {
 		return fmt.Errorf("from %s: %s answers with status %d, expected %d", from.name, c.URL, answer.StatusCode, c.Status)
 	}
-	return nil
+	body, err := io.ReadAll(io.LimitReader(answer.Body, 4<<20))
+	if err == nil && !bytes.Contains(body, []byte(c.Contains)) {
+		err = fmt.Errorf("from %s: %s answers without %q", from.name, c.URL, c.Contains)
+	}
+	return err
 }
 
 // resolve asks the machines' resolver for one of the cluster's names.

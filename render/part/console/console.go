@@ -160,6 +160,7 @@ func checks(p *plan.Plan) ([]part.Check, error) {
 	return []part.Check{{
 		Sentence: "the Console answers at its name",
 		From:     contract.UserNetwork, URL: "https://" + p.Network.Console + healthPath, Status: 200, Contains: "ok",
+		Operation: "use-console",
 	}}, nil
 }
 

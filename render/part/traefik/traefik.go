@@ -246,5 +246,6 @@ func checks(p *plan.Plan) ([]part.Check, error) {
 	return []part.Check{{
 		Sentence: "the ingress answers at the console's name",
 		From:     contract.UserNetwork, URL: "https://" + p.Network.Console + healthPath, Status: 200, Contains: "OK",
+		Operation: "use-console",
 	}}, nil
 }
