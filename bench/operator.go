@@ -185,8 +185,9 @@ func node(m plan.Machine) *corev1.Node {
 	return n
 }
 
-// processOf finds the process that has this among its arguments, and was started by none
-// that has it too.
+// processOf finds the operator's process that has this in its command line. Others may have
+// it there too, such as the program by which the operator is put into its cgroup: those go by
+// another name.
 func processOf(argument string) (pid int, err error) {
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
