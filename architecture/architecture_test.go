@@ -48,6 +48,8 @@ var rules = []rule{
 	{"operate/...", []string{"ours"}, []string{"operate/...", "render/manifests/...", "snapshot"},
 		"the operator is small and runs inside the cluster: what it reads there is all that it knows; " +
 			"it takes the snapshots that others check"},
+	{"metrics", []string{"ours"}, nil,
+		"a format of numbers: what they mean is others' matter"},
 	{"health", []string{"ours"}, []string{"render/manifests/..."},
 		"it judges what others have read, for the command line and the Console alike"},
 	{"health", effects, nil, "it reads nothing itself"},

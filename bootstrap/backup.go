@@ -84,6 +84,9 @@ func (c *Cluster) Backup(ctx context.Context, out string, to []age.Recipient) (*
 	}
 	c.opt.say("writing %s", out)
 	n, err := writeBackup(out, func(f *os.File) error { return backup.Write(f, to, h, file, c.pkiDir(), db) })
+	if err == nil {
+		err = c.noteBackup(h.Created)
+	}
 	return &Taken{File: out, Bytes: n, Header: h, Master: master, Keys: contents.Keys}, err
 }
 

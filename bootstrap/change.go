@@ -14,8 +14,8 @@ import (
 var moving = map[string]bool{
 	"masters": true, "workers": true, "infra": true, "profile": true,
 	"registries": true, "timeServers": true,
-	"options.nodePortRange": true, "options.etcdClientPort": true, "options.infraTaint": true,
-	"options.nodeExporter": true, "options.cAdvisor": true,
+	"options.nodePortRange": true, "options.readOnlyPort": true, "options.etcdClientPort": true, "options.infraTaint": true,
+	"options.nodeExporter": true, "options.cAdvisor": true, "options.metricsServer": true, "options.prometheus": true,
 	"options.signIn": true, "signIn.firstAdministrator": true, "signIn.tokenMinutes": true, "signIn.sessionHours": true,
 	"signIn.roles": true, "signIn.users": true, "signIn.oidc": true, "signIn.ldap": true, "signIn.github": true, "signIn.saml": true,
 	"options.console": true,

@@ -40,8 +40,11 @@ func clockTrouble(now, built time.Time, authorities []validity) error {
 
 // authorities reads when those in a folder of secrets are valid. A file that cannot be
 // understood is left to package pki, which says so.
-func authorities(dir string) []validity {
-	files, _ := filepath.Glob(filepath.Join(dir, "authorities", "*.pem"))
+func authorities(dir string) []validity { return certificates(dir, "authorities") }
+
+// certificates are those in one of the folders of a folder of secrets.
+func certificates(dir, folder string) []validity {
+	files, _ := filepath.Glob(filepath.Join(dir, folder, "*.pem"))
 	var found []validity
 	for _, f := range files {
 		data, err := os.ReadFile(f)

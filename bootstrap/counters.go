@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,27 +30,41 @@ const countEvery = 2 * time.Second
 // consoleComponent is what people look at the counters with.
 const consoleComponent = "console"
 
-// PublishCounters writes the counters of a cluster's rules into it, where people see them in
-// the Console, till ctx ends; of a cluster without the Console it does nothing. It only reads
-// what is on this host, so that it can run beside anything. What fails is tried again: the
-// counters in the cluster say of when they are.
-func PublishCounters(ctx context.Context, name string) {
-	p := &publisher{name: name}
-	ticker := time.NewTicker(countEvery)
+// Publish brings what is known of a cluster outside of its machines into it, till ctx ends: the
+// counters of its rules, where people see them in the Console, and metrics, to where the node
+// exporter serves them. Of a cluster that has neither it does nothing. It changes nothing else,
+// so that it can run beside anything. What fails is tried again: what is in the cluster says of
+// when it is.
+func Publish(ctx context.Context, name string) {
+	var group sync.WaitGroup
+	group.Go(func() {
+		p := &publisher{name: name}
+		every(ctx, countEvery, p.publish)
+	})
+	group.Go(func() {
+		p := &measurer{name: name}
+		every(ctx, measureEvery, p.publish)
+	})
+	group.Wait()
+}
+
+// every does something again and again, each time within the period, till ctx ends.
+func every(ctx context.Context, period time.Duration, do func(context.Context) error) {
+	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			limited, cancel := context.WithTimeout(ctx, countEvery)
-			_ = p.publish(limited) // tried again
+			limited, cancel := context.WithTimeout(ctx, period)
+			_ = do(limited) // tried again
 			cancel()
 		}
 	}
 }
 
-// publisher is what PublishCounters knows from one time to the next.
+// publisher is what Publish knows of counters from one time to the next.
 type publisher struct {
 	name string
 	// c is the cluster of the file that was applied at this time.

@@ -45,6 +45,9 @@ func (c *Cluster) apply(ctx context.Context, await func(ctx context.Context, lim
 	if err := c.tellMasters(ctx); err != nil {
 		return err
 	}
+	if err := c.tellKubelets(ctx); err != nil {
+		return err
+	}
 	config, err := c.config()
 	if err != nil {
 		return err
@@ -105,6 +108,9 @@ func removeOthers(ctx context.Context, client dynamic.Interface, objects []*unst
 func (c *Cluster) awaitReady(ctx context.Context) error {
 	// Also those that were off when the others were told.
 	if err := c.tellMasters(ctx); err != nil {
+		return err
+	}
+	if err := c.tellKubelets(ctx); err != nil {
 		return err
 	}
 	client, err := c.clientset()

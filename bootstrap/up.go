@@ -97,7 +97,7 @@ func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, erro
 	}
 	j.step(len(steps()))
 	j.end(nil)
-	if _, err := c.KubeconfigFile(); err != nil { // for kubectl, and for PublishCounters
+	if _, err := c.KubeconfigFile(); err != nil { // for kubectl, and for Publish
 		return nil, err
 	}
 	return c, nil

@@ -22,7 +22,7 @@ func backgroundCommands() []*cobra.Command {
 		{
 			Use: local.GatewayCommand, Hidden: true, Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return local.Gateway(cmd.Context(), cmd.InOrStdin(), bootstrap.PublishCounters)
+				return local.Gateway(cmd.Context(), cmd.InOrStdin(), bootstrap.Publish)
 			},
 		},
 	}

@@ -71,7 +71,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 3 a check ran and foun
 		return usage("%w: see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		upCommand(), downCommand(), statusCommand(),
+		upCommand(), downCommand(), statusCommand(), metricsCommand(),
 		backupCommand(), recoverCommand(), replaceCommand(),
 		kubeconfigCommand(), kubectlCommand(), loginCommand(), logoutCommand(), sshCommand(), logsCommand(),
 		initCommand(), schemaCommand(), passwordCommand(),

@@ -74,6 +74,8 @@ type Options struct {
 	InfraTaint     bool `json:"infraTaint"`     // keep user workloads off infra machines
 	NodeExporter   bool `json:"nodeExporter"`
 	CAdvisor       bool `json:"cAdvisor"`
+	MetricsServer  bool `json:"metricsServer"`
+	Prometheus     bool `json:"prometheus"`
 	SignIn         bool `json:"signIn"`
 	Console        bool `json:"console"`
 	Ingress        bool `json:"ingress"`

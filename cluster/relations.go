@@ -20,6 +20,10 @@ func (r *reader) relations() {
 	r.ingress()
 	r.console()
 	c := r.cluster
+	if r.fine("options.prometheus", "options.nodeExporter") && c.Options.Prometheus && !c.Options.NodeExporter {
+		r.relate(r.place("options.prometheus"), "options.prometheus", "Prometheus has no metrics of machines to read without the node exporter",
+			"set options.nodeExporter to true as well")
+	}
 	if r.fine("infra", "loadBalancer") && c.Infra == 0 && !c.LoadBalancer {
 		r.relate(r.place("infra", "loadBalancer"), r.given("infra", "loadBalancer"),
 			"there is neither a load balancer nor an infra machine, so nothing lets users in",

@@ -38,6 +38,10 @@ func schemaRelations() []any {
 			"then": map[string]any{"properties": map[string]any{"options": is("signIn", true)}, "required": []any{"options"}},
 		},
 		map[string]any{
+			"if":   map[string]any{"properties": map[string]any{"options": is("prometheus", true)}, "required": []any{"options"}},
+			"then": map[string]any{"properties": map[string]any{"options": is("nodeExporter", true)}},
+		},
+		map[string]any{
 			"if": is("loadBalancer", false),
 			"then": map[string]any{
 				"properties": map[string]any{"infra": map[string]any{"minimum": 1}},

@@ -118,6 +118,9 @@ func TestSchemaAgreesWithParse(t *testing.T) {
 		{"name: x\noptions: {}", true},
 		{"name: x\noptions: {cAdvisor: true}", true},
 		{"name: x\noptions: {cAdvisor: 1}", false},
+		{"name: x\noptions: {prometheus: true}", false},
+		{"name: x\noptions: {prometheus: true, nodeExporter: false}", false},
+		{"name: x\noptions: {prometheus: true, nodeExporter: true}", true},
 		{"name: x\noptions: {cadvisor: true}", false},
 		{"name: x\noptions: []", false},
 		{"name: x\nversions: {kubernetes: v1.37.2}", true},
@@ -182,6 +185,7 @@ func randomCluster(t *rapid.T) *Cluster {
 	c.Options.Console = c.Options.Console && c.Options.SignIn
 	// There is a way to the ingress: see relations.go.
 	c.Options.Ingress = c.Options.Ingress && (c.Ingress == "nodePort" && c.LoadBalancer || c.Ingress == "hostPort" && c.Infra+c.Workers > 0)
+	c.Options.NodeExporter = c.Options.NodeExporter || c.Options.Prometheus
 	if c.Options.SignIn {
 		c.SignIn = randomSignIn(t)
 	}

@@ -145,5 +145,23 @@ func Components() []Component {
 			Name: "cadvisor", Purpose: "serves containers' metrics", Option: "options.cAdvisor", Condition: IfCAdvisor,
 			Clauses: []string{"worker.ingress.cadvisor", "master.egress.cadvisor"},
 		},
+		{
+			Name: "prometheus", Purpose: "keeps a day of metrics and says what an operator must know",
+			Option: "options.prometheus", Condition: IfPrometheus,
+			Clauses: []string{
+				"master.egress.node-exporter", "master.ingress.node-exporter", "worker.ingress.node-exporter",
+				"master.egress.cadvisor", "worker.ingress.cadvisor",
+				"master.egress.kubelet", "master.ingress.kubelet", "infra.ingress.kubelet", "worker.ingress.kubelet",
+				"master.ingress.api", "master.egress.images", "master.egress.api",
+			},
+		},
+		{
+			Name: "metrics-server", Purpose: "says what pods and machines use, for kubectl top and for scaling",
+			Option: "options.metricsServer", Condition: IfMetricsServer,
+			Clauses: []string{
+				"master.egress.kubelet", "master.ingress.kubelet", "infra.ingress.kubelet", "worker.ingress.kubelet",
+				"master.egress.images", "master.egress.api", "master.egress.dns",
+			},
+		},
 	}
 }

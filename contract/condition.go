@@ -36,4 +36,7 @@ const (
 	IfConsole Condition = "running the console"
 	IfSignIn  Condition = "letting people sign in"
 	IfIngress Condition = "running the ingress"
+
+	IfMetricsServer Condition = "using the metrics server"
+	IfPrometheus    Condition = "using Prometheus"
 )

@@ -204,6 +204,13 @@ func Operations() []Operation {
 			Components: []string{"cadvisor"},
 		},
 		{
+			ID: "resource-metrics", Sentence: "kubectl top says what pods and machines use",
+			Clauses: []string{
+				"master.egress.kubelet", "master.ingress.kubelet", "infra.ingress.kubelet", "worker.ingress.kubelet",
+			},
+			Components: []string{"metrics-server", "kubelet"},
+		},
+		{
 			ID: "keep-time", Sentence: "machines keep the right time",
 			Clauses:    []string{"master.egress.ntp", "infra.egress.ntp", "worker.egress.ntp"},
 			Components: []string{"clock"},

@@ -60,6 +60,9 @@ func compile(ctx context.Context, c Component, dir, work string) error {
 // with its hash, so that nobody can slip in another.
 func goBuild(ctx context.Context, c Component, b Binary, src, tmp, out string) error {
 	args := []string{"build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags(c.LDFlags), "-o", out}
+	if c.Tags != "" {
+		args = append(args, "-tags", c.Tags)
+	}
 	_, err := command.Cmd{
 		Name: "go", Args: append(args, strings.Fields(b.Package)...),
 		Dir: src, Env: append(goEnv(c.Cgo), "TMPDIR="+tmp), Timeout: buildTime, Attr: dieWithUs(),

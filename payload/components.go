@@ -30,6 +30,8 @@ type Component struct {
 	// Cgo links against the C library of Debian 12, which the machine image has.
 	Cgo     bool   `json:"cgo,omitempty"`
 	LDFlags string `json:"ldflags,omitempty"`
+	// Tags are Go's build tags, with commas between.
+	Tags string `json:"tags,omitempty"`
 	// Nft adds nftables' program to the image.
 	Nft bool `json:"nft,omitempty"`
 }
@@ -142,6 +144,29 @@ func Components() []Component {
 			Source: "traefik", Image: "docker.io/library/traefik:v3.6.12", OnDemand: true,
 			LDFlags:  "-X github.com/traefik/traefik/v3/pkg/version.Version=v3.6.12",
 			Binaries: []Binary{{"traefik", "main.go"}},
+		},
+		{
+			Name: "node-exporter", Version: "v1.12.1", Module: "github.com/prometheus/node_exporter", License: "Apache-2.0",
+			Source: "node-exporter", Image: "quay.io/prometheus/node-exporter:v1.12.1", OnDemand: true,
+			Binaries: []Binary{{"node_exporter", "github.com/prometheus/node_exporter"}},
+			LDFlags:  "-X github.com/prometheus/common/version.Version=1.12.1",
+		},
+		{
+			Name: "cadvisor", Version: "v0.60.5", Module: "github.com/google/cadvisor/lib", License: "Apache-2.0",
+			Source: "cadvisor", Image: "gcr.io/cadvisor/cadvisor:v0.60.5", OnDemand: true,
+			Binaries: []Binary{{"cadvisor", "main.go"}},
+		},
+		{
+			Name: "metrics-server", Version: "v0.9.0", Module: "sigs.k8s.io/metrics-server", License: "Apache-2.0",
+			Source: "metrics-server", Image: "registry.k8s.io/metrics-server/metrics-server:v0.9.0", OnDemand: true,
+			Binaries: []Binary{{"metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"}},
+		},
+		{
+			// Machines are those of the plan: no cloud is asked for them.
+			Name: "prometheus", Version: "v0.316.0", Module: "github.com/prometheus/prometheus", License: "Apache-2.0",
+			Source: "prometheus", Image: "quay.io/prometheus/prometheus:v3.16.0", OnDemand: true, Tags: "remove_all_sd",
+			Binaries: []Binary{{"prometheus", "github.com/prometheus/prometheus/cmd/prometheus"}},
+			LDFlags:  "-X github.com/prometheus/common/version.Version=3.16.0",
 		},
 		{
 			Name: Operator, Version: Version, Module: module, License: "Apache-2.0",

@@ -63,7 +63,11 @@ func componentKey(c Component, goVersion string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return key(c.Binaries, c.Version, c.Module, c.Cgo, c.LDFlags, files, goVersion)
+	parts := []any{c.Binaries, c.Version, c.Module, c.Cgo, c.LDFlags, files, goVersion}
+	if c.Tags != "" {
+		parts = append(parts, c.Tags)
+	}
+	return key(parts...)
 }
 
 // toolchain is the version of the host's Go.

@@ -88,6 +88,7 @@ func TestKeyChangesWithInputs(t *testing.T) {
 		"packages":  key(func(c *Component) { c.Binaries[0].Package += "x" }, "go1.26.8"),
 		"ldflags":   key(func(c *Component) { c.LDFlags = "-X a=b" }, "go1.26.8"),
 		"cgo":       key(func(c *Component) { c.Cgo = true }, "go1.26.8"),
+		"tags":      key(func(c *Component) { c.Tags = "x" }, "go1.26.8"),
 		"toolchain": key(func(*Component) {}, "go1.26.9"),
 	} {
 		if k == base {

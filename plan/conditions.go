@@ -51,8 +51,11 @@ var deciders = map[contract.Condition]func(*cluster.Cluster) bool{
 			(len(c.Registries) > 0 || !egressOpens(contract.Registries, HTTPSPort)) // the file takes no other port for providers
 	},
 
-	contract.IfSignIn:  func(c *cluster.Cluster) bool { return c.Options.SignIn },
-	contract.IfIngress: func(c *cluster.Cluster) bool { return c.Options.Ingress },
+	contract.IfSignIn:        func(c *cluster.Cluster) bool { return c.Options.SignIn },
+	contract.IfIngress:       func(c *cluster.Cluster) bool { return c.Options.Ingress },
+	contract.IfMetricsServer: func(c *cluster.Cluster) bool { return c.Options.MetricsServer },
+	contract.IfPrometheus:    func(c *cluster.Cluster) bool { return c.Options.Prometheus },
+
 	contract.IfOwnEtcd: func(c *cluster.Cluster) bool { return c.Etcd != "external" },
 	contract.IfConsole: func(c *cluster.Cluster) bool { return c.Options.Console },
 }

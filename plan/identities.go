@@ -40,6 +40,10 @@ const IdentityConsole = "console"
 // console's name, and whatever name it has no other certificate for.
 const IdentityIngress = "ingress"
 
+// IdentityMetricsServer is the name of the certificate with which the metrics server serves, by
+// which the API servers know it.
+const IdentityMetricsServer = "metrics-server"
+
 // yearDays is the life of every identity. It is the shortest that leaves room for
 // somebody to come back to a cluster that was off: nothing renews a certificate on a
 // machine that is not running. Kubelets' certificates are not among these: the cluster
@@ -77,6 +81,13 @@ func identitiesOf(c *cluster.Cluster, network Network, machines []Machine) []Ide
 		ids = append(ids, Identity{
 			Name: IdentityIngress, CA: KubernetesCA, CommonName: network.Console,
 			DNSNames: []string{network.Console}, Usages: []string{server}, Days: yearDays,
+		})
+	}
+	if c.Options.MetricsServer {
+		name := IdentityMetricsServer + ".kube-system.svc"
+		ids = append(ids, Identity{
+			Name: IdentityMetricsServer, CA: KubernetesCA, CommonName: name,
+			DNSNames: []string{name}, Usages: []string{server}, Days: yearDays,
 		})
 	}
 	for _, m := range machines {

@@ -31,6 +31,8 @@ import (
 // lab is one cluster of these tests and its cluster file.
 type lab struct {
 	name, file string
+	// prometheus is where its service is, once a test has asked it.
+	prometheus string
 }
 
 // newLab takes the cluster away after the test, and before it where an earlier test was

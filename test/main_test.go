@@ -27,10 +27,11 @@ const (
 	mastersCluster = "cimasters"
 	signInCluster  = "cisignin"
 
-	troubleCluster = "citrouble"
+	troubleCluster  = "citrouble"
+	servicesCluster = "ciservices"
 )
 
-var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster, infraCluster, externalCluster, recoverCluster, mastersCluster, selfHostedCluster, signInCluster}
+var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster, infraCluster, externalCluster, recoverCluster, mastersCluster, selfHostedCluster, signInCluster, servicesCluster}
 
 // craton is the program under test.
 var craton string

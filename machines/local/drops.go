@@ -1,11 +1,15 @@
 package local
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -25,6 +29,45 @@ type Drop struct {
 	Protocol    string     `json:"protocol"`
 	Port        uint16     `json:"port"`
 }
+
+// Drops are the packets in the fabric's log from a place in it on, and the place after the last
+// of them. A log that has become shorter is read from its beginning.
+func (p *Platform) Drops(from int64) ([]Drop, int64, error) {
+	f, err := os.Open(p.dropLog())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, from, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return nil, from, err
+	} else if info.Size() < from {
+		from = 0
+	}
+	if _, err := f.Seek(from, io.SeekStart); err != nil {
+		return nil, from, err
+	}
+	var drops []Drop
+	lines := bufio.NewReader(f)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err == io.EOF {
+			return drops, from, nil // what is left of it is just being written
+		}
+		if err != nil {
+			return drops, from, err
+		}
+		from += int64(len(line))
+		var d Drop
+		if json.Unmarshal(line, &d) == nil {
+			drops = append(drops, d)
+		}
+	}
+}
+
+func (p *Platform) dropLog() string { return p.path("log", "drops.json") }
 
 // logDrops writes the fabric's dropped packets to w, a line of JSON each, till ctx ends.
 // The rules limit how many are reported.

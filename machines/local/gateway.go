@@ -76,7 +76,7 @@ func Gateway(ctx context.Context, r io.Reader, beside func(ctx context.Context, 
 		group.Go(func() error { return p.serve(ctx, listener, w, f.Targets) })
 	}
 	group.Go(func() error {
-		log, err := os.OpenFile(p.path("log", "drops.json"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		log, err := os.OpenFile(p.dropLog(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 		if err != nil {
 			return err
 		}

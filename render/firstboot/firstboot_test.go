@@ -191,8 +191,19 @@ func TestKubelet(t *testing.T) {
 		}
 	}
 	p.File.Options.ReadOnlyPort = true
-	if text := file(t, render(t, p, "demo-worker-1"), "/etc/kubernetes/kubelet.yaml"); !strings.Contains(text, "readOnlyPort: 10255\n") {
-		t.Errorf("readOnlyPort in the cluster file does nothing:\n%s", text)
+	for _, m := range p.Machines {
+		want := "readOnlyPort: 0\n" // no clause opens it on other machines than masters
+		if m.Role == contract.Master {
+			want = "readOnlyPort: 10255\n"
+		}
+		text := file(t, render(t, p, m.Name), "/etc/kubernetes/kubelet.yaml")
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: with readOnlyPort in the cluster file, expected %q in\n%s", m.Name, want, text)
+		}
+		// What a running master is told is what a new one boots with.
+		if again, err := firstboot.Kubelet(p, &m); err != nil || again.Path != "/etc/kubernetes/kubelet.yaml" || string(again.Contents) != text {
+			t.Errorf("%s: a running kubelet is told another configuration (%v):\n%s", m.Name, err, again.Contents)
+		}
 	}
 }
 

@@ -62,15 +62,23 @@ func port(clause string) (uint16, error) {
 	return c.Ports[0].First, nil
 }
 
+// Kubelet is the file with a machine's KubeletConfiguration, which a running kubelet reads when
+// it is started again.
+func Kubelet(p *plan.Plan, m *plan.Machine) (File, error) {
+	config, err := kubeletYAML(p, m, Options{})
+	return File{kubeletConfig, 0o644, config}, err
+}
+
 // kubeletYAML is the KubeletConfiguration. The port is that of the clauses, whether or not
-// the plan opens it: the kubelet always listens.
+// the plan opens it: the kubelet always listens. The read-only one is masters', since no
+// clause opens it on others.
 func kubeletYAML(p *plan.Plan, m *plan.Machine, opt Options) ([]byte, error) {
 	kubeletPort, err := port("worker.ingress.kubelet")
 	if err != nil {
 		return nil, err
 	}
 	var readOnly uint16
-	if p.File != nil && p.File.Options.ReadOnlyPort {
+	if m.Role == contract.Master && p.File != nil && p.File.Options.ReadOnlyPort {
 		if readOnly, err = port("master.ingress.kubelet-read-only"); err != nil {
 			return nil, err
 		}

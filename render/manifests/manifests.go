@@ -72,6 +72,9 @@ const (
 	clauseNodePorts  = "worker.ingress.node-ports"
 )
 
+// EtcdMetricsPort is where a member on a master says how it is, to its own machine only.
+const EtcdMetricsPort = etcdHealthPort
+
 const (
 	// nodeMaskBits gives each machine 254 pods' addresses.
 	nodeMaskBits = 24

@@ -14,7 +14,7 @@ func Fabric(p *plan.Plan, opt Options) []byte {
 	r.begin()
 	drops := []string{"invalid"}
 	if len(opt.Ports) > 0 {
-		drops = append(drops, "spoofed")
+		drops = append(drops, Spoofed)
 	}
 	for _, role := range machineRoles {
 		drops = append(drops, chainName(role, contract.Egress), chainName(role, contract.Ingress))
@@ -54,7 +54,7 @@ func (r *ruleset) spoofing() {
 	}
 	r.line("\t}")
 	r.line("\tchain spoofed {")
-	r.drop("spoofed")
+	r.drop(Spoofed)
 	r.line("\t}")
 }
 

@@ -63,8 +63,11 @@ func plainByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_'
 }
 
+// Spoofed is what was dropped because it carried an address that is not its machine's.
+const Spoofed = "spoofed"
+
 // DropCounter is the name of the counter of what was dropped: "<role>.<direction>",
-// "spoofed" or "invalid".
+// Spoofed or "invalid".
 func DropCounter(what string) string { return dropPrefix + what }
 
 // DropOf is the reverse of DropCounter; ok is false for a clause's counter.

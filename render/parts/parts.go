@@ -10,11 +10,15 @@ import (
 
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/part"
+	"craton.dev/craton/render/part/cadvisor"
 	"craton.dev/craton/render/part/console"
 	"craton.dev/craton/render/part/coredns"
 	"craton.dev/craton/render/part/dex"
 	"craton.dev/craton/render/part/flannel"
 	"craton.dev/craton/render/part/kubeproxy"
+	"craton.dev/craton/render/part/metricsserver"
+	"craton.dev/craton/render/part/nodeexporter"
+	"craton.dev/craton/render/part/prometheus"
 	"craton.dev/craton/render/part/traefik"
 )
 
@@ -27,6 +31,10 @@ func All() []part.Part {
 		dex.Part,
 		console.Part,
 		traefik.Part,
+		nodeexporter.Part,
+		cadvisor.Part,
+		metricsserver.Part,
+		prometheus.Part,
 	}
 }
 
@@ -45,6 +53,7 @@ func Kinds() []schema.GroupVersionKind {
 		return out
 	}
 	return slices.Concat(
+		kinds("apiregistration.k8s.io", "v1", "APIService"), // nobody asks for what is about to go
 		kinds("apps", "v1", "Deployment", "DaemonSet"),
 		kinds("", "v1", "Service", "ConfigMap", "Secret", "ServiceAccount"),
 		kinds("networking.k8s.io", "v1", "Ingress", "IngressClass"),

@@ -1,0 +1,265 @@
+package test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"craton.dev/craton/bootstrap"
+	"craton.dev/craton/command"
+	"craton.dev/craton/contract"
+	"craton.dev/craton/render/nftables"
+)
+
+// prometheusProxy is the way to Prometheus through the API.
+const prometheusProxy = "/api/v1/namespaces/kube-system/services/prometheus:http/proxy"
+
+// askPrometheus asks it through the API or, where that may be out of order, at the service's
+// address from a master.
+func (l *lab) askPrometheus(t *testing.T, path string) ([]byte, error) {
+	t.Helper()
+	out, err := l.kubectl("get", "--raw", prometheusProxy+path)
+	if err == nil || l.prometheus == "" {
+		if service, err := l.client(t).CoreV1().Services("kube-system").Get(context.Background(), "prometheus", metav1.GetOptions{}); err == nil {
+			l.prometheus = net.JoinHostPort(service.Spec.ClusterIP, strconv.Itoa(int(service.Spec.Ports[0].Port)))
+		}
+		return []byte(out), err
+	}
+	master := machines(l.plan(t), contract.Master)[0].Name
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return l.dial(t, master, netip.MustParseAddrPort(l.prometheus))
+		},
+	}}
+	answer, err := client.Get("http://" + l.prometheus + path)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	return io.ReadAll(answer.Body)
+}
+
+// firing are the names of the alerts that fire.
+func (l *lab) firing(t *testing.T) ([]string, error) {
+	out, err := l.askPrometheus(t, "/api/v1/alerts")
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Data struct {
+			Alerts []struct {
+				State  string
+				Labels map[string]string
+			}
+		}
+	}
+	if err := json.Unmarshal(out, &answer); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	var names []string
+	for _, a := range answer.Data.Alerts {
+		if a.State == "firing" {
+			names = append(names, a.Labels["alertname"])
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// alertsAre waits until those that fire are as they should be.
+func (l *lab) alertsAre(t *testing.T, limit time.Duration, what string, right func([]string) bool) {
+	t.Helper()
+	began := time.Now()
+	eventually(t, limit, func() error {
+		firing, err := l.firing(t)
+		if err == nil && !right(firing) {
+			err = fmt.Errorf("expected that %s, but these fire: %s", what, strings.Join(firing, ", "))
+		}
+		return err
+	})
+	t.Logf("%s after %.0f s", what, time.Since(began).Seconds())
+}
+
+func (l *lab) fires(t *testing.T, name string, limit time.Duration) {
+	t.Helper()
+	l.alertsAre(t, limit, name+" fires", func(firing []string) bool { return slices.Contains(firing, name) })
+}
+
+func (l *lab) ends(t *testing.T, name string, limit time.Duration) {
+	t.Helper()
+	l.alertsAre(t, limit, name+" has ended", func(firing []string) bool { return !slices.Contains(firing, name) })
+}
+
+// exec runs a shell's line on a machine.
+func (l *lab) exec(t *testing.T, machine, line string) {
+	t.Helper()
+	if err := l.open(t).Platform.Exec(context.Background(), machine, []string{"sh", "-c", line}, nil, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAlerts protects those who rely on being told: each alert fires by its real fault, and
+// ends when that is mended.
+func TestAlerts(t *testing.T) {
+	needHost(t)
+	l := newLab(t, servicesCluster)
+	t.Cleanup(func() { l.diagnose(t) })
+	l.write(t, 1, 1, metricsOptions(t)...)
+	l.up(t)
+	p := l.plan(t)
+	master, worker := machines(p, contract.Master)[0], machines(p, contract.Worker)[0]
+	part := func(name string, f func(*testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			f(t)
+			t.Logf("%.0f s", time.Since(began).Seconds())
+		})
+	}
+	part("none", func(t *testing.T) {
+		l.alertsAre(t, time.Minute, "none fires", func(firing []string) bool { return len(firing) == 0 })
+	})
+	part("rules that are not the plan's", func(t *testing.T) {
+		const clause = "master.ingress.node-exporter"
+		c, _ := contract.ByID(clause)
+		l.removeRules(t, "master.ingress", clause)
+		for range 3 {
+			if c, err := l.dial(t, worker.Name, netip.AddrPortFrom(master.Address, c.Ports[0].First)); err == nil {
+				c.Close()
+				t.Fatal("the rule is gone, but the port is open")
+			}
+		}
+		l.fires(t, "ClauseDropsTraffic", time.Minute)
+		if took := l.up(t); took > 20*time.Second {
+			t.Errorf("up took %s", took)
+		}
+		if c, err := l.dial(t, worker.Name, netip.AddrPortFrom(master.Address, c.Ports[0].First)); err != nil {
+			t.Errorf("after up: %v", err)
+		} else {
+			c.Close()
+		}
+		l.ends(t, "ClauseDropsTraffic", 2*time.Minute)
+	})
+	part("no backup for a week", func(t *testing.T) {
+		long := time.Now().Add(-8 * 24 * time.Hour)
+		if err := os.Chtimes(filepath.Join(bootstrap.StateRoot, l.name, "founded"), long, long); err != nil {
+			t.Fatal(err)
+		}
+		l.fires(t, "BackupOld", time.Minute)
+		dir := t.TempDir()
+		if _, err := l.craton("backup", "--cluster", l.name, "--out", filepath.Join(dir, "b"), "--identity-out", filepath.Join(dir, "key")); err != nil {
+			t.Fatal(err)
+		}
+		l.ends(t, "BackupOld", time.Minute)
+	})
+	part("a file system that fills", func(t *testing.T) {
+		const at = "/var/lib/filling"
+		l.exec(t, worker.Name, "mkdir -p "+at+" && mount -t tmpfs -o size=64m tmpfs "+at+" && head -c 62m /dev/zero > "+at+"/much")
+		l.fires(t, "DiskFilling", 90*time.Second)
+		l.exec(t, worker.Name, "rm "+at+"/much")
+		l.ends(t, "DiskFilling", time.Minute)
+		l.exec(t, worker.Name, "umount "+at)
+	})
+	part("a certificate that ends", func(t *testing.T) {
+		expireSoon(t, filepath.Join(bootstrap.StateRoot, l.name, "pki"), "admin")
+		l.fires(t, "CertificateEnds", time.Minute)
+		l.up(t)
+		l.ends(t, "CertificateEnds", time.Minute)
+	})
+	part("a machine that is off", func(t *testing.T) {
+		if err := l.open(t).Platform.PowerOff(context.Background(), worker.Name); err != nil {
+			t.Fatal(err)
+		}
+		l.fires(t, "MachineAway", 2*time.Minute)
+		l.up(t)
+		l.ends(t, "MachineAway", time.Minute)
+	})
+	part("an etcd that does nothing", func(t *testing.T) {
+		l.exec(t, master.Name, "pkill -STOP -x etcd")
+		l.fires(t, "EtcdNoQuorum", 2*time.Minute)
+		l.fires(t, "EtcdMemberDown", time.Minute)
+		l.fires(t, "APIErrors", 2*time.Minute)
+		l.exec(t, master.Name, "pkill -CONT -x etcd")
+		for _, name := range []string{"EtcdNoQuorum", "EtcdMemberDown", "APIErrors"} {
+			l.ends(t, name, 3*time.Minute)
+		}
+	})
+	part("nothing heard from outside", func(t *testing.T) {
+		// The gateway's file cannot be replaced while a folder is in its place.
+		l.exec(t, master.Name, "rm -f /run/craton.prom && mkdir /run/craton.prom")
+		l.fires(t, "OutsideUnknown", 3*time.Minute)
+		l.exec(t, master.Name, "rm -rf /run/craton.prom")
+		l.ends(t, "OutsideUnknown", time.Minute)
+	})
+}
+
+// removeRules takes the rules of a clause out of one of the fabric's chains.
+func (l *lab) removeRules(t *testing.T, chain, clause string) {
+	t.Helper()
+	nft := func(args ...string) string {
+		out, err := command.Cmd{Name: "ip", Args: append([]string{"netns", "exec", "craton-" + l.name + "-fabric", "nft"}, args...), Timeout: 10 * time.Second}.Run(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	removed := 0
+	for line := range strings.Lines(nft("--handle", "list", "chain", "inet", nftables.Table, chain)) {
+		if !strings.Contains(line, `counter name "`+clause+`"`) {
+			continue
+		}
+		_, handle, _ := strings.Cut(strings.TrimSpace(line), "# handle ")
+		nft("delete", "rule", "inet", nftables.Table, chain, "handle", handle)
+		removed++
+	}
+	if removed == 0 {
+		t.Fatalf("chain %s has no rule of %s", chain, clause)
+	}
+}
+
+// expireSoon makes one of the cluster's certificates end in twenty days, as it would be eleven
+// months after it was issued.
+func expireSoon(t *testing.T, dir, name string) {
+	t.Helper()
+	pair := func(file string) (tls.Certificate, []byte) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held, err := tls.X509KeyPair(text, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return held, text
+	}
+	file := filepath.Join(dir, "certificates", name+".pem")
+	own, text := pair(file)
+	authority, _ := pair(filepath.Join(dir, "authorities", "kubernetes.pem"))
+	template := *own.Leaf
+	template.NotAfter = time.Now().AddDate(0, 0, 20)
+	der, err := x509.CreateCertificate(rand.Reader, &template, authority.Leaf, own.Leaf.PublicKey, authority.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, key := pem.Decode(text) // the certificate stands first
+	if err := os.WriteFile(file, append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), key...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
