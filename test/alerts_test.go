@@ -254,6 +254,7 @@ func expireSoon(t *testing.T, dir, name string) {
 	authority, _ := pair(filepath.Join(dir, "authorities", "kubernetes.pem"))
 	template := *own.Leaf
 	template.NotAfter = time.Now().AddDate(0, 0, 20)
+	template.NotBefore = template.NotAfter.AddDate(-1, 0, 0)
 	der, err := x509.CreateCertificate(rand.Reader, &template, authority.Leaf, own.Leaf.PublicKey, authority.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
