@@ -80,7 +80,7 @@ func TestServices(t *testing.T) {
 	at := netip.AddrPortFrom(worker.Address, exporter.Ports[0].First)
 	l.write(t, 1, 1, "profile: minimal")
 	l.switched(t, "shuts", func() bool {
-		c, err := l.dialWithin(t, master.Name, at, 500*time.Millisecond)
+		c, err := l.dialWithin(t, master.Name, at, 2*time.Second) // a lost packet is sent again after one
 		if err == nil {
 			c.Close()
 		}
