@@ -20,6 +20,7 @@ import (
 
 	"github.com/vishvananda/netns"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"craton.dev/craton/bootstrap"
@@ -129,6 +130,16 @@ func (l *lab) open(t *testing.T) *bootstrap.Cluster {
 // client is a client of the API with the kubeconfig that `craton kubeconfig` prints.
 func (l *lab) client(t *testing.T) *kubernetes.Clientset {
 	t.Helper()
+	client, err := kubernetes.NewForConfig(l.config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// config is the way to the API of the kubeconfig that `craton kubeconfig` prints.
+func (l *lab) config(t *testing.T) *rest.Config {
+	t.Helper()
 	out, err := l.craton("kubeconfig", "--cluster", l.name)
 	if err != nil {
 		t.Fatal(err)
@@ -141,11 +152,7 @@ func (l *lab) client(t *testing.T) *kubernetes.Clientset {
 		t.Fatal("the kubeconfig does not verify the API's certificate")
 	}
 	config.Timeout = 15 * time.Second
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
+	return config
 }
 
 // ready fails the test unless status calls every machine and component ready.

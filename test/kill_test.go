@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -128,4 +129,23 @@ func testKilled(t *testing.T, other *lab) {
 	now.nothingOf(t, l.name)
 	before.compare(t, "after down", now, unchanged...)
 	other.ready(t)
+}
+
+// testTwoUps protects from two that change one cluster at once: the second says who is there,
+// and the first is not disturbed.
+func testTwoUps(t *testing.T, l *lab) {
+	first := l.start(t)
+	first.await(t, "") // it has begun to speak: it has the lock
+	// It stays there however fast this host is.
+	if err := first.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	l.refused(t, "another craton works on cluster "+l.name, "process ", "craton up", "nothing was changed")
+	if err := first.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	<-first.done
+	if first.err != nil {
+		t.Errorf("the first up ended with %v:\n%s", first.err, first.all())
+	}
 }

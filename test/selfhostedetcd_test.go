@@ -24,8 +24,9 @@ const (
 	exampleSelfHosted = "../examples/self-hosted-etcd.yaml"
 )
 
-// example writes the cluster file of an example, with this cluster's name and so many machines.
-func (l *lab) example(t *testing.T, path string, masters, workers int) {
+// example writes the cluster file of an example, with this cluster's name, so many machines,
+// and further lines.
+func (l *lab) example(t *testing.T, path string, masters, workers int, more ...string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -37,6 +38,9 @@ func (l *lab) example(t *testing.T, path string, masters, workers int) {
 			t.Fatalf("%s has no line %s", path, field)
 		}
 		text = line.ReplaceAll(text, fmt.Appendf(nil, "%s: %v", field, value))
+	}
+	for _, line := range more {
+		text = append(text, line+"\n"...)
 	}
 	if err := os.WriteFile(l.file, text, 0o600); err != nil {
 		t.Fatal(err)
@@ -67,18 +71,22 @@ func TestSelfHostedEtcd(t *testing.T) {
 }
 
 // TestSelfHostedEtcdMasters goes through the life of such an etcd on three masters: members come and
-// go by editing the file, lose their machine, their disk, their pods and their power.
+// go by editing the file, lose their machine, their disk, their pods and their power. Its load
+// balancer asks masters by the read-only port; that of TestMasters asks API servers.
 func TestSelfHostedEtcdMasters(t *testing.T) {
 	needHost(t)
 	l := newLab(t, selfHostedCluster)
 	t.Cleanup(func() { l.diagnose(t) })
-	l.example(t, exampleSelfHosted, 3, 1)
+	const readOnly = "options: {readOnlyPort: true}"
+	l.example(t, exampleSelfHosted, 3, 1, readOnly)
 	l.up(t)
 	l.ready(t)
 	l.etcdPods(t)
 	l.seedShut(t)
 	l.voters(t, 3)
 	l.keep(t, "three")
+	t.Run("read-only port", func(t *testing.T) { testReadOnlyPort(t, l) })
+	t.Run("two ups at once", func(t *testing.T) { testTwoUps(t, l) })
 
 	t.Log("one member's machine loses its power")
 	second := machines(l.plan(t), contract.Master)[1]
@@ -105,13 +113,13 @@ func TestSelfHostedEtcdMasters(t *testing.T) {
 	l.voters(t, 3)
 
 	t.Log("one master is left, and three are again")
-	l.example(t, exampleSelfHosted, 1, 1)
+	l.example(t, exampleSelfHosted, 1, 1, readOnly)
 	l.up(t)
 	l.ready(t)
 	l.etcdPods(t)
 	l.voters(t, 1)
 	l.kept(t, "three", true)
-	l.example(t, exampleSelfHosted, 3, 1)
+	l.example(t, exampleSelfHosted, 3, 1, readOnly)
 	l.up(t)
 	l.ready(t)
 	l.etcdPods(t)
