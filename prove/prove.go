@@ -322,15 +322,18 @@ func (r *run) without(ctx context.Context, id string, predicted []string, ops []
 // unlucky: it breaks if it does so twice.
 func (r *run) confirmed(ctx context.Context, ops []operation.Operation, predicted []string) []Result {
 	results := r.try(ctx, ops, true)
+	var places []int
+	var unlucky []operation.Operation
 	for i, one := range results {
-		if one.OK || slices.Contains(predicted, one.ID) || ctx.Err() != nil {
-			continue
+		if !one.OK && !slices.Contains(predicted, one.ID) && ctx.Err() == nil {
+			places, unlucky = append(places, i), append(unlucky, ops[i])
 		}
-		again := r.try(ctx, ops[i:i+1], true)
-		if again[0].OK {
-			again[0].Detail += "; at the second try: " + one.Detail
+	}
+	for j, again := range r.try(ctx, unlucky, true) {
+		if again.OK {
+			again.Detail += "; at the second try: " + results[places[j]].Detail
 		}
-		results[i] = again[0]
+		results[places[j]] = again
 	}
 	return results
 }
@@ -359,7 +362,7 @@ func (r *run) returned(ctx context.Context, n *Necessity) error {
 		}
 		if len(waiting) > 0 && time.Now().After(end) {
 			return fmt.Errorf("%s is back since %s, but operation %s still does not work: %s: look at `craton status`",
-				n.Clause, returns, waiting[0].ID, last[len(last)-1].Detail)
+				n.Clause, returns, waiting[0].ID, last[slices.IndexFunc(last, func(one Result) bool { return one.ID == waiting[0].ID })].Detail)
 		}
 	}
 	return nil
