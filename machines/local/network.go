@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -238,6 +239,9 @@ func (p *Platform) ensureLink(fabric netns.NsHandle, l link) error {
 	if err := inFar.LinkSetUp(eth0); err != nil {
 		return err
 	}
+	if err := removeAddresses(inFar, eth0, l.addresses); err != nil {
+		return err
+	}
 	for _, a := range l.addresses {
 		if err := addAddress(inFar, eth0, a); err != nil {
 			return err
@@ -259,6 +263,24 @@ func addAddress(h *netlink.Handle, l netlink.Link, a netip.Addr) error {
 	err := h.AddrAdd(l, &netlink.Addr{IPNet: host(a), Scope: int(netlink.SCOPE_UNIVERSE)})
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("address %s on %s: %w", a, l.Attrs().Name, err)
+	}
+	return nil
+}
+
+// removeAddresses takes away the addresses that a place had by an earlier plan. The fabric's
+// route to one may stay: nobody answers there.
+func removeAddresses(h *netlink.Handle, l netlink.Link, keep []netip.Addr) error {
+	there, err := h.AddrList(l, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("addresses of %s: %w", l.Attrs().Name, err)
+	}
+	for _, one := range there {
+		if a, ok := netip.AddrFromSlice(one.IP.To4()); ok && slices.Contains(keep, a) {
+			continue
+		}
+		if err := h.AddrDel(l, &one); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			return fmt.Errorf("remove address %s of %s: %w", one.IPNet, l.Attrs().Name, err)
+		}
 	}
 	return nil
 }

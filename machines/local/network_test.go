@@ -1,13 +1,70 @@
 package local
 
 import (
+	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
+
+// TestAddresses protects from an address that an earlier plan gave to a place: with the next plan
+// it is gone, and the others stay.
+func TestAddresses(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("network namespaces need root")
+	}
+	p := &Platform{Cluster: fmt.Sprintf("addresses%d", os.Getpid()), Dir: t.TempDir()}
+	t.Cleanup(func() {
+		for _, name := range []string{fabricNS, balancer} {
+			if err := p.removeNamespace(name); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	fabric, err := p.ensureNamespace(fabricNS)
+	if err != nil {
+		t.Skipf("this place lets nobody make a network namespace: %v", err)
+	}
+	defer fabric.Close()
+	api, ingress := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	for _, want := range [][]netip.Addr{{api}, {api, ingress}, {api}} {
+		if err := p.ensureLink(fabric, link{balancer, balancer, want}); err != nil {
+			t.Fatal(err)
+		}
+		far, err := p.ensureNamespace(balancer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []netip.Addr
+		if err := within(far, func() error {
+			eth0, err := net.InterfaceByName("eth0")
+			if err != nil {
+				return err
+			}
+			there, err := eth0.Addrs()
+			for _, a := range there {
+				prefix, err := netip.ParsePrefix(a.String())
+				if err != nil {
+					return err
+				}
+				got = append(got, prefix.Addr())
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		far.Close()
+		if !slices.Equal(got, want) {
+			t.Errorf("the place has the addresses %v, expected %v", got, want)
+		}
+	}
+}
 
 // TestShareMount protects a cluster's namespaces from being covered when somebody else's first
 // `ip netns add` makes their folder a mount: it has to be one already, once, with all that is in it.
