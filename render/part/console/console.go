@@ -11,7 +11,6 @@ import (
 	"net"
 	"strconv"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,9 +41,6 @@ const (
 	clientKey    = "client-secret"
 	cookiesKey   = "cookies"
 	dir          = "/etc/console"
-
-	// nobody is a user who owns nothing.
-	nobody = 65532
 )
 
 // objects has the Console on masters, as Dex: with its secrets somebody could read the tokens
@@ -74,20 +70,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 			Selector: labels(),
 			Ports:    []corev1.ServicePort{{Name: "https", Port: servicePort, TargetPort: intstr.FromInt32(podPort), Protocol: corev1.ProtocolTCP}},
 		}},
-		&appsv1.Deployment{TypeMeta: part.Kind("apps/v1", "Deployment"), ObjectMeta: part.Meta(name), Spec: appsv1.DeploymentSpec{
-			Replicas: new(int32(min(2, masters(in.Plan)))),
-			Selector: &metav1.LabelSelector{MatchLabels: labels()},
-			Strategy: appsv1.DeploymentStrategy{
-				Type: appsv1.RollingUpdateDeploymentStrategyType,
-				RollingUpdate: &appsv1.RollingUpdateDeployment{
-					MaxUnavailable: new(intstr.FromInt32(0)), MaxSurge: new(intstr.FromInt32(1)),
-				},
-			},
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"k8s-app": name, part.PlatformLabel: "true"}},
-				Spec:       pod,
-			},
-		}},
+		part.OnMasters(in, name, pod),
 	}, nil
 }
 
@@ -111,7 +94,7 @@ func pod(in part.Input, secret string) (corev1.PodSpec, error) {
 		Tolerations:                  part.Tolerations(in.Plan),
 		HostAliases:                  []corev1.HostAlias{{IP: n.ServiceSignIn.String(), Hostnames: []string{n.Console}}},
 		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: new(true), RunAsUser: new(int64(nobody)), RunAsGroup: new(int64(nobody)), FSGroup: new(int64(nobody)),
+			RunAsNonRoot: new(true), RunAsUser: new(int64(part.Nobody)), RunAsGroup: new(int64(part.Nobody)), FSGroup: new(int64(part.Nobody)),
 			SeccompProfile: part.Seccomp().SeccompProfile,
 		},
 		Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
@@ -165,12 +148,3 @@ func checks(p *plan.Plan) ([]part.Check, error) {
 }
 
 func labels() map[string]string { return map[string]string{"k8s-app": name} }
-
-func masters(p *plan.Plan) (n int) {
-	for _, m := range p.Machines {
-		if m.Role == contract.Master {
-			n++
-		}
-	}
-	return n
-}

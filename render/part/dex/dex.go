@@ -10,7 +10,6 @@ package dex
 import (
 	"errors"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -18,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/part"
 )
@@ -38,9 +36,6 @@ const (
 	certKey   = corev1.TLSCertKey
 	keyKey    = corev1.TLSPrivateKeyKey
 	configDir = "/etc/dex"
-
-	// nobody is a user who owns nothing.
-	nobody = 65532
 )
 
 // objects has Dex on masters: what it holds (keys that sign tokens, directories' passwords) is
@@ -76,7 +71,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		NodeSelector:       map[string]string{master: ""},
 		Tolerations:        part.Tolerations(in.Plan),
 		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: new(true), RunAsUser: new(int64(nobody)), RunAsGroup: new(int64(nobody)), FSGroup: new(int64(nobody)),
+			RunAsNonRoot: new(true), RunAsUser: new(int64(part.Nobody)), RunAsGroup: new(int64(part.Nobody)), FSGroup: new(int64(part.Nobody)),
 			SeccompProfile: part.Seccomp().SeccompProfile,
 		},
 		Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
@@ -126,29 +121,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 			ClusterIP: in.Plan.Network.ServiceSignIn.String(), Selector: labels,
 			Ports: []corev1.ServicePort{{Name: "https", Port: servicePort, TargetPort: intstr.FromInt32(podPort), Protocol: corev1.ProtocolTCP}},
 		}},
-		&appsv1.Deployment{TypeMeta: part.Kind("apps/v1", "Deployment"), ObjectMeta: part.Meta(name), Spec: appsv1.DeploymentSpec{
-			Replicas: new(int32(min(2, masters(in.Plan)))),
-			Selector: &metav1.LabelSelector{MatchLabels: labels},
-			Strategy: appsv1.DeploymentStrategy{
-				Type: appsv1.RollingUpdateDeploymentStrategyType,
-				RollingUpdate: &appsv1.RollingUpdateDeployment{
-					MaxUnavailable: new(intstr.FromInt32(0)), MaxSurge: new(intstr.FromInt32(1)),
-				},
-			},
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"k8s-app": name, part.PlatformLabel: "true"}},
-				Spec:       pod,
-			},
-		}},
+		part.OnMasters(in, name, pod),
 	)
 	return append(out, roles(in.Plan.File)...), nil
-}
-
-func masters(p *plan.Plan) (n int) {
-	for _, m := range p.Machines {
-		if m.Role == contract.Master {
-			n++
-		}
-	}
-	return n
 }

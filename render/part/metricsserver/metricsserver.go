@@ -8,7 +8,6 @@ import (
 	"errors"
 	"strconv"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -33,9 +32,6 @@ const (
 	authority = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
 
 	group, version = "metrics.k8s.io", "v1beta1"
-
-	// nobody is a user who owns nothing.
-	nobody = 65532
 )
 
 // Part is the metrics server.
@@ -73,7 +69,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		Affinity:           onMasters,
 		Tolerations:        part.Tolerations(in.Plan),
 		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: new(true), RunAsUser: new(int64(nobody)), RunAsGroup: new(int64(nobody)), FSGroup: new(int64(nobody)),
+			RunAsNonRoot: new(true), RunAsUser: new(int64(part.Nobody)), RunAsGroup: new(int64(part.Nobody)), FSGroup: new(int64(part.Nobody)),
 			SeccompProfile: part.Seccomp().SeccompProfile,
 		},
 		Containers: []corev1.Container{{
@@ -134,20 +130,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 			Selector: labels,
 			Ports:    []corev1.ServicePort{{Name: "https", Port: servicePort, TargetPort: intstr.FromInt32(podPort), Protocol: corev1.ProtocolTCP}},
 		}},
-		&appsv1.Deployment{TypeMeta: part.Kind("apps/v1", "Deployment"), ObjectMeta: part.Meta(name), Spec: appsv1.DeploymentSpec{
-			Replicas: new(int32(min(2, len(part.Machines(in.Plan, contract.Master))))),
-			Selector: &metav1.LabelSelector{MatchLabels: labels},
-			Strategy: appsv1.DeploymentStrategy{
-				Type: appsv1.RollingUpdateDeploymentStrategyType,
-				RollingUpdate: &appsv1.RollingUpdateDeployment{
-					MaxUnavailable: new(intstr.FromInt32(0)), MaxSurge: new(intstr.FromInt32(1)),
-				},
-			},
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"k8s-app": name, part.PlatformLabel: "true"}},
-				Spec:       pod,
-			},
-		}},
+		part.OnMasters(in, name, pod),
 		aggregated(in.Secrets.Authorities[pki.KubernetesCA].Cert),
 	}, nil
 }

@@ -24,8 +24,6 @@ const (
 	host = "/host"
 	// textfiles is the folder on a machine where others lay metrics down for it to serve.
 	textfiles = "/run"
-	// nobody is a user who owns nothing: what is measured may be read by everybody.
-	nobody = 65532
 )
 
 // Roles are those that a clause opens the port of.
@@ -73,7 +71,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		return nil, err
 	}
 	pod := &ds.Spec.Template.Spec
-	pod.SecurityContext.RunAsNonRoot, pod.SecurityContext.RunAsUser, pod.SecurityContext.RunAsGroup = new(true), new(int64(nobody)), new(int64(nobody))
+	pod.SecurityContext.RunAsNonRoot, pod.SecurityContext.RunAsUser, pod.SecurityContext.RunAsGroup = new(true), new(int64(part.Nobody)), new(int64(part.Nobody))
 	part.HostPath(pod, "host", "/", host, corev1.HostPathDirectory)
 	return []runtime.Object{ds}, nil
 }

@@ -30,9 +30,6 @@ const (
 	configKey = "prometheus.yaml"
 	rulesKey  = "rules.yaml"
 	dataDir   = "/data"
-
-	// nobody is a user who owns nothing.
-	nobody = 65532
 )
 
 // Part is Prometheus.
@@ -71,7 +68,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		Affinity:           onMasters,
 		Tolerations:        append(part.Tolerations(in.Plan), away(corev1.TaintNodeUnreachable), away(corev1.TaintNodeNotReady)),
 		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: new(true), RunAsUser: new(int64(nobody)), RunAsGroup: new(int64(nobody)), FSGroup: new(int64(nobody)),
+			RunAsNonRoot: new(true), RunAsUser: new(int64(part.Nobody)), RunAsGroup: new(int64(part.Nobody)), FSGroup: new(int64(part.Nobody)),
 			SeccompProfile: part.Seccomp().SeccompProfile,
 		},
 		Containers: []corev1.Container{{

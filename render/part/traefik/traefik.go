@@ -49,9 +49,6 @@ const (
 	configDir  = "/etc/traefik"
 	configFile = "platform.yaml"
 
-	// nobody is a user who owns nothing.
-	nobody = 65532
-
 	// Seconds. A pod that is to end goes on taking connections while others still send some its
 	// way, then lets the requests end that it has.
 	acceptsOn = 5
@@ -159,7 +156,7 @@ func daemonSet(in part.Input, where plan.Ingress) (*appsv1.DaemonSet, error) {
 		container.SecurityContext = part.Restricted("NET_BIND_SERVICE")
 	} else {
 		pod.SecurityContext.RunAsNonRoot = new(true)
-		pod.SecurityContext.RunAsUser, pod.SecurityContext.RunAsGroup, pod.SecurityContext.FSGroup = new(int64(nobody)), new(int64(nobody)), new(int64(nobody))
+		pod.SecurityContext.RunAsUser, pod.SecurityContext.RunAsGroup, pod.SecurityContext.FSGroup = new(int64(part.Nobody)), new(int64(part.Nobody)), new(int64(part.Nobody))
 		container.Ports = []corev1.ContainerPort{
 			{Name: "https", ContainerPort: httpsPort}, {Name: "http", ContainerPort: httpPort}, {Name: "health", ContainerPort: healthPort},
 		}
