@@ -22,8 +22,10 @@ import (
 // joinTime is how long a machine has to join with its bootstrap token.
 const joinTime = time.Hour
 
+// loadSecrets takes the secrets as they are: to issue certificates anew is for Up, which brings
+// them where they are used.
 func (c *Cluster) loadSecrets() (err error) {
-	c.Secrets, err = pki.Ensure(filepath.Join(c.Dir, "pki"), c.Plan, time.Now())
+	c.Secrets, err = pki.Held(filepath.Join(c.Dir, "pki"), c.Plan, time.Now())
 	return err
 }
 

@@ -116,18 +116,20 @@ func sign(template *x509.Certificate, ca Pair, now time.Time) (Pair, error) {
 	return encodePair(der, key)
 }
 
-// current says whether a certificate is what its identity asks for and will be for a while.
-func current(cert *x509.Certificate, id plan.Identity, ca Pair, now time.Time) bool {
+// current says whether a certificate is what its identity asks for, and is valid. Unless it may
+// be old, a third of its life has to be left.
+func current(cert *x509.Certificate, id plan.Identity, ca Pair, now time.Time, old bool) bool {
 	parent, _, err := parsePair(ca)
 	if err != nil || cert.CheckSignatureFrom(parent) != nil {
 		return false
 	}
 	life := cert.NotAfter.Sub(cert.NotBefore)
-	if now.Before(cert.NotBefore) || cert.NotAfter.Sub(now) < life/3 {
-		// Where the authority itself ends soon, a new certificate would end no later.
-		if now.Before(cert.NotBefore) || cert.NotAfter.Before(parent.NotAfter) || now.After(cert.NotAfter) {
-			return false
-		}
+	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
+		return false
+	}
+	// Where the authority itself ends soon, a new certificate would end no later.
+	if !old && cert.NotAfter.Sub(now) < life/3 && cert.NotAfter.Before(parent.NotAfter) {
+		return false
 	}
 	extended, err := extendedUsages(id.Usages)
 	if err != nil {

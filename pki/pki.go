@@ -61,7 +61,17 @@ type Secrets struct {
 // never overwritten. Each file is written whole or not at all, so that Ensure can be run
 // again after it was killed at any point.
 func Ensure(dir string, p *plan.Plan, now time.Time) (*Secrets, error) {
-	s := store{dir: dir, now: now}
+	return store{dir: dir, now: now}.ensure(p)
+}
+
+// Held is Ensure for who only uses what there is: certificates are not issued anew before they
+// have ended. What would be issued in passing would not be on the machines, and the folder would
+// no longer tell when theirs end.
+func Held(dir string, p *plan.Plan, now time.Time) (*Secrets, error) {
+	return store{dir: dir, now: now, keeps: true}.ensure(p)
+}
+
+func (s store) ensure(p *plan.Plan) (*Secrets, error) {
 	if err := s.prepare("", "authorities", "certificates", "bootstrap-tokens"); err != nil {
 		return nil, err
 	}

@@ -193,6 +193,25 @@ func TestReissue(t *testing.T) {
 	}
 }
 
+// TestHeld protects the word on when certificates end: who only reads them does not put new ones
+// in the place of those that are still used, and has some that are valid all the same.
+func TestHeld(t *testing.T) {
+	dir, p := t.TempDir(), testPlan()
+	before := ensure(t, dir, p, t0).Pairs["api"].Cert
+	for _, c := range []struct {
+		days  int
+		again bool
+	}{{300, false}, {364, false}, {400, true}} {
+		held, err := Held(dir, p, t0.AddDate(0, 0, c.days))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := !bytes.Equal(held.Pairs["api"].Cert, before); got != c.again {
+			t.Errorf("after %d days issued anew: %t, want %t", c.days, got, c.again)
+		}
+	}
+}
+
 // TestDamaged protects what cannot be made again: a file that makes no sense is named and
 // left as it is, with a word on what to do.
 func TestDamaged(t *testing.T) {

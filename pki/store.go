@@ -21,6 +21,8 @@ import (
 type store struct {
 	dir string
 	now time.Time
+	// keeps says that a certificate is good as long as it is valid.
+	keeps bool
 }
 
 const (
@@ -148,7 +150,7 @@ func (s store) certificate(id plan.Identity, ca Pair) (Pair, error) {
 		if err != nil {
 			return Pair{}, s.damaged(file, err, "a new certificate is then issued")
 		}
-		if current(cert, id, ca, s.now) {
+		if current(cert, id, ca, s.now, s.keeps) {
 			return pair, nil
 		}
 	}

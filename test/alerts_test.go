@@ -31,15 +31,19 @@ import (
 // prometheusProxy is the way to Prometheus through the API.
 const prometheusProxy = "/api/v1/namespaces/kube-system/services/prometheus:http/proxy"
 
-// askPrometheus asks it through the API or, where that may be out of order, at the service's
-// address from a master.
+// askPrometheus asks it through the API or, where that is out of order, at the service's address
+// from a master.
 func (l *lab) askPrometheus(t *testing.T, path string) ([]byte, error) {
 	t.Helper()
-	out, err := l.kubectl("get", "--raw", prometheusProxy+path)
-	if err == nil || l.prometheus == "" {
-		if service, err := l.client(t).CoreV1().Services("kube-system").Get(context.Background(), "prometheus", metav1.GetOptions{}); err == nil {
-			l.prometheus = net.JoinHostPort(service.Spec.ClusterIP, strconv.Itoa(int(service.Spec.Ports[0].Port)))
+	out, err := l.kubectl("get", "--raw", prometheusProxy+path, "--request-timeout=5s")
+	if err == nil && l.prometheus == "" {
+		service, err := l.client(t).CoreV1().Services("kube-system").Get(context.Background(), "prometheus", metav1.GetOptions{})
+		if err != nil {
+			return nil, err
 		}
+		l.prometheus = net.JoinHostPort(service.Spec.ClusterIP, strconv.Itoa(int(service.Spec.Ports[0].Port)))
+	}
+	if err == nil || l.prometheus == "" {
 		return []byte(out), err
 	}
 	master := machines(l.plan(t), contract.Master)[0].Name
@@ -117,22 +121,12 @@ func (l *lab) exec(t *testing.T, machine, line string) {
 }
 
 // TestAlerts protects those who rely on being told: each alert fires by its real fault, and
-// ends when that is mended.
+// ends when that is mended. Those of the control plane have a test of their own.
 func TestAlerts(t *testing.T) {
 	needHost(t)
-	l := newLab(t, servicesCluster)
-	t.Cleanup(func() { l.diagnose(t) })
-	l.write(t, 1, 1, metricsOptions(t)...)
-	l.up(t)
+	l, part := newAlertsLab(t)
 	p := l.plan(t)
 	master, worker := machines(p, contract.Master)[0], machines(p, contract.Worker)[0]
-	part := func(name string, f func(*testing.T)) {
-		t.Run(name, func(t *testing.T) {
-			began := time.Now()
-			f(t)
-			t.Logf("%.0f s", time.Since(began).Seconds())
-		})
-	}
 	part("none", func(t *testing.T) {
 		l.alertsAre(t, time.Minute, "none fires", func(firing []string) bool { return len(firing) == 0 })
 	})
@@ -191,16 +185,6 @@ func TestAlerts(t *testing.T) {
 		l.up(t)
 		l.ends(t, "MachineAway", time.Minute)
 	})
-	part("an etcd that does nothing", func(t *testing.T) {
-		l.exec(t, master.Name, "pkill -STOP -x etcd")
-		l.fires(t, "EtcdNoQuorum", 2*time.Minute)
-		l.fires(t, "EtcdMemberDown", time.Minute)
-		l.fires(t, "APIErrors", 2*time.Minute)
-		l.exec(t, master.Name, "pkill -CONT -x etcd")
-		for _, name := range []string{"EtcdNoQuorum", "EtcdMemberDown", "APIErrors"} {
-			l.ends(t, name, 3*time.Minute)
-		}
-	})
 	part("nothing heard from outside", func(t *testing.T) {
 		// The gateway's file cannot be replaced while a folder is in its place.
 		l.exec(t, master.Name, "rm -f /run/craton.prom && mkdir /run/craton.prom")
@@ -208,6 +192,61 @@ func TestAlerts(t *testing.T) {
 		l.exec(t, master.Name, "rm -rf /run/craton.prom")
 		l.ends(t, "OutsideUnknown", time.Minute)
 	})
+}
+
+// TestAlertsOfControlPlane is TestAlerts for an API server and an etcd that stall or hang. Either
+// is started anew when it does, so that the faults here are ones that come back.
+func TestAlertsOfControlPlane(t *testing.T) {
+	needHost(t)
+	l, part := newAlertsLab(t)
+	master := machines(l.plan(t), contract.Master)[0].Name
+	// while has a line of a shell run on the master over and over, and after that another one.
+	while := func(t *testing.T, fault, mended string, f func()) {
+		const marker = "/run/craton-test-fault"
+		l.exec(t, master, "touch "+marker+"; (while test -e "+marker+"; do "+fault+"; done) </dev/null >/dev/null 2>&1 &")
+		defer func() { l.exec(t, master, "rm "+marker+"; sleep 0.5; "+mended) }()
+		f()
+	}
+	part("an etcd that stalls", func(t *testing.T) {
+		while(t, "pkill -STOP -x etcd; sleep 1.7; pkill -CONT -x etcd; sleep 1", "pkill -CONT -x etcd", func() {
+			l.fires(t, "APISlow", 3*time.Minute)
+		})
+		l.ends(t, "APISlow", 2*time.Minute)
+	})
+	part("an API server that hangs", func(t *testing.T) {
+		while(t, "pkill -STOP -x kube-apiserver; sleep 0.3", "pkill -CONT -x kube-apiserver", func() {
+			l.fires(t, "APIServerDown", 2*time.Minute)
+		})
+		l.ends(t, "APIServerDown", 2*time.Minute)
+	})
+	part("an etcd that hangs", func(t *testing.T) {
+		all := []string{"EtcdNoQuorum", "EtcdMemberDown", "APIErrors"}
+		while(t, "pkill -STOP -x etcd; sleep 0.3", "pkill -CONT -x etcd", func() {
+			for _, name := range all {
+				l.fires(t, name, 2*time.Minute)
+			}
+		})
+		for _, name := range all {
+			l.ends(t, name, 2*time.Minute)
+		}
+	})
+}
+
+// newAlertsLab brings a cluster up that has alerts. part runs a part of a test, and says how long
+// it took.
+func newAlertsLab(t *testing.T) (l *lab, part func(string, func(*testing.T))) {
+	t.Helper()
+	l = newLab(t, servicesCluster)
+	t.Cleanup(func() { l.diagnose(t) })
+	l.write(t, 1, 1, metricsOptions(t)...)
+	l.up(t)
+	return l, func(name string, f func(*testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			f(t)
+			t.Logf("%.0f s", time.Since(began).Seconds())
+		})
+	}
 }
 
 // removeRules takes the rules of a clause out of one of the fabric's chains.

@@ -37,7 +37,13 @@ import (
 func TestSignIn(t *testing.T) {
 	needHost(t)
 	l := newLab(t, signInCluster)
-	t.Cleanup(func() { l.diagnose(t) })
+	t.Cleanup(func() {
+		l.diagnose(t)
+		if t.Failed() {
+			says, err := l.kubectl("-n", "kube-system", "logs", "deployment/dex", "--tail=20")
+			t.Log(says, err)
+		}
+	})
 	const word, ben, guest = "correct horse battery", "ben@example.org", "guest@example.org"
 	hash, err := pki.HashPassword([]byte(word))
 	if err != nil {
