@@ -16,9 +16,9 @@ func initCommand() *cobra.Command {
 		Use:     "init [NAME]",
 		GroupID: groupDesign,
 		Short:   "Write a commented cluster file",
-		Long: `Write a cluster file in which only the cluster's name is set (demo, if none is given) and
-every other setting stands in a comment with its default. A file that exists is never
-overwritten; with --file - it is printed instead.`,
+		Long: `Write a cluster file in which the cluster's name is set (demo, if none is given), the ingress,
+the Console and signing in are on, and every other setting stands in a comment with its
+default. A file that exists is never overwritten; with --file - it is printed instead.`,
 		Example: `  craton init shop
   craton init shop --file shop.yaml
   craton init --file - | less`,
@@ -36,7 +36,7 @@ overwritten; with --file - it is printed instead.`,
 			name = args[0]
 		}
 		text := cluster.Template(name)
-		// A template has one setting, so whatever is wrong is wrong with the name.
+		// The name is the one setting that differs, so whatever is wrong is wrong with it.
 		if _, err := cluster.Parse(file, text); err != nil {
 			if faults, ok := errors.AsType[*cluster.Error](err); ok {
 				return usage("the name %q: %s", name, faults.Message)

@@ -42,8 +42,10 @@ type Cluster struct {
 	Etcd               string `json:"etcd"`         // internal | external | selfHosted
 	// ExternalEtcd is required exactly when Etcd is external.
 	ExternalEtcd *ExternalEtcd `json:"externalEtcd,omitempty"`
-	Ingress      string        `json:"ingress"`   // nodePort | hostPort
-	FirstBoot    string        `json:"firstBoot"` // ignition | cloud-init
+	// Ingress is nodePort or hostPort; it defaults to nodePort exactly where there is a load
+	// balancer.
+	Ingress   string `json:"ingress"`
+	FirstBoot string `json:"firstBoot"` // ignition | cloud-init
 	// Registries narrows the egress to registries to these CIDRs; empty means any address.
 	Registries []string `json:"registries,omitempty"`
 	// Resolvers are the DNS servers that machines use; the embedded platform has its own.

@@ -40,6 +40,8 @@ type field struct {
 	required  bool
 	// example is a value for the template where there is no default.
 	example any
+	// begun is the value with which a new file begins, where that is not the default.
+	begun any
 	// check judges a text, or each item of a list: the fault ("" if none) and a hint.
 	check func(string) (fault, hint string)
 	// explain replaces the usual message for a number outside enum.
@@ -106,8 +108,8 @@ func fields() []field {
 		{name: "firstBoot", standard: "ignition", enum: values("ignition", "cloud-init"),
 			doc: "Format of the configuration that a machine applies to itself at first boot.",
 			at:  func(c *Cluster) any { return &c.FirstBoot }},
-		{name: "ingress", standard: "nodePort", enum: values("nodePort", "hostPort"),
-			doc: "How traffic reaches the ingress controller. nodePort: on the node ports of the platform document, of every machine. hostPort: on the ordinary ports of the machines that run it.",
+		{name: "ingress", otherwise: "nodePort with a load balancer, hostPort without one", enum: values("nodePort", "hostPort"), example: "nodePort",
+			doc: "How traffic reaches the ingress controller. nodePort: on the node ports of the platform document, behind a load balancer. hostPort: on the ordinary ports of the machines that run it, which are the infra machines or else the workers.",
 			at:  func(c *Cluster) any { return &c.Ingress }},
 
 		{name: "userNetwork", standard: "10.0.0.0/24", check: checkNetwork(0, 32), pattern: prefixPattern,
@@ -162,7 +164,7 @@ func fields() []field {
 			at:      func(c *Cluster) any { return &c.SSHKeys }},
 
 		{name: "options", kind: section, otherwise: "all off",
-			doc:     "Parts that are off unless turned on. Each opens the ports that it needs and no others.",
+			doc:     "Parts that are off unless turned on here. Each opens the ports that it needs and no others. A new file begins with those by which people sign in and look at the cluster.",
 			present: func(*Cluster) bool { return true },
 			fields:  optionFields()},
 		{name: "signIn", kind: section, otherwise: "the first administrator, where options.signIn is on",
@@ -214,6 +216,7 @@ func optionFields() []field {
 		return field{name: name, kind: boolean, standard: false, doc: doc,
 			at: func(c *Cluster) any { return at(&c.Options) }}
 	}
+	begun := func(f field) field { f.begun = true; return f }
 	return []field{
 		option("nodePortRange", "Open the whole node port range on masters too.",
 			func(o *Options) *bool { return &o.NodePortRange }),
@@ -231,12 +234,12 @@ func optionFields() []field {
 			func(o *Options) *bool { return &o.MetricsServer }),
 		option("prometheus", "Run Prometheus on a master, with alerts on what an operator must know. It reads what the node exporter serves, so nodeExporter has to be on too.",
 			func(o *Options) *bool { return &o.Prometheus }),
-		option("signIn", "Let people sign in with a name and a password, or where their company has them, see signIn.",
-			func(o *Options) *bool { return &o.SignIn }),
-		option("console", "Run the Console, a page that shows the cluster to people who sign in. It needs signIn. See docs/console.md.",
-			func(o *Options) *bool { return &o.Console }),
-		option("ingress", "Run an ingress controller, which lets users in to the console, to Dex and to their own applications. The field ingress says by which ports. See docs/ingress.md.",
-			func(o *Options) *bool { return &o.Ingress }),
+		begun(option("signIn", "Let people sign in with a name and a password, or where their company has them, see signIn.",
+			func(o *Options) *bool { return &o.SignIn })),
+		begun(option("console", "Run the Console, a page that shows the cluster to people who sign in. It needs signIn. See docs/console.md.",
+			func(o *Options) *bool { return &o.Console })),
+		begun(option("ingress", "Run an ingress controller, which lets users in to the console, to Dex and to their own applications. The field ingress says by which ports. See docs/ingress.md.",
+			func(o *Options) *bool { return &o.Ingress })),
 	}
 }
 

@@ -65,7 +65,7 @@ func (c *Cluster) resolve(dir string) error {
 func Default(name string) *Cluster {
 	c := &Cluster{Name: name}
 	setDefaults(c, fields())
-	c.SchedulableMasters = c.Workers == 0
+	c.follow(func(string) bool { return false })
 	return c
 }
 
@@ -75,9 +75,7 @@ func Parse(name string, data []byte) (*Cluster, error) {
 	r := &reader{file: name, cluster: Default(""), seen: map[string]*yaml.Node{}, bad: map[string]bool{}}
 	if root := r.document(data); root != nil {
 		r.mapping(root, "", fields())
-		if r.seen["schedulableMasters"] == nil {
-			r.cluster.SchedulableMasters = r.cluster.Workers == 0
-		}
+		r.cluster.follow(func(field string) bool { return r.seen[field] != nil })
 		r.relations()
 	}
 	if len(r.errors) > 0 {
@@ -85,6 +83,19 @@ func Parse(name string, data []byte) (*Cluster, error) {
 		return nil, r.errors
 	}
 	return r.cluster, nil
+}
+
+// follow fills in the defaults that depend on other fields, where these are not given.
+func (c *Cluster) follow(given func(field string) bool) {
+	if !given("schedulableMasters") {
+		c.SchedulableMasters = c.Workers == 0
+	}
+	if !given("ingress") {
+		c.Ingress = "nodePort"
+		if !c.LoadBalancer {
+			c.Ingress = "hostPort"
+		}
+	}
 }
 
 func setDefaults(c *Cluster, all []field) {

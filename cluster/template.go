@@ -2,13 +2,14 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 )
 
-// Template is the commented file that craton init writes. Only the name is set; a line
-// with # right before a setting is a default which can be uncommented.
+// Template is the commented file that craton init writes. Only the name is set, and what a new
+// file begins with; a line with # right before a setting is a default which can be uncommented.
 func Template(name string) []byte {
 	var b strings.Builder
 	b.WriteString(`# A craton cluster. The name is all that a cluster needs; everything else has a default.
@@ -42,10 +43,19 @@ func templateField(b *strings.Builder, f *field, name string) {
 	comment(b, "# ", f.meaning())
 	switch {
 	case f.kind == section && f.defaults():
-		b.WriteString("#" + f.name + ":\n")
+		begun := slices.ContainsFunc(f.fields, func(inner field) bool { return inner.begun != nil })
+		mark := "#"
+		if begun {
+			mark = ""
+		}
+		b.WriteString(mark + f.name + ":\n")
 		for _, inner := range f.fields {
-			comment(b, "#   # ", inner.meaning())
-			b.WriteString("#  " + string(encode(map[string]any{inner.name: inner.standard})))
+			comment(b, mark+"  # ", inner.meaning())
+			if inner.begun != nil {
+				b.WriteString("  " + string(encode(map[string]any{inner.name: inner.begun})))
+			} else {
+				b.WriteString("#  " + string(encode(map[string]any{inner.name: inner.standard})))
+			}
 		}
 	case f.kind == section:
 		b.WriteString("# For instance:\n#     " + f.name + ":\n")

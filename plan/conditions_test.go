@@ -73,6 +73,7 @@ func TestConditions(t *testing.T) {
 		{contract.IfEtcdClientPort, func(c *cluster.Cluster) { c.Options.EtcdClientPort = true }, true},
 		{contract.IfEtcdClientPort, three, true},
 		{contract.IfEtcdClientPort, func(c *cluster.Cluster) { external(c); three(c); c.Options.EtcdClientPort = true }, false},
+		{contract.IfHostPortIngress, func(c *cluster.Cluster) { c.Ingress, c.Infra = "hostPort", 1 }, false},
 		{contract.IfReadOnlyPort, nothing, false},
 		{contract.IfReadOnlyPort, func(c *cluster.Cluster) { c.Options.ReadOnlyPort = true }, true},
 		{contract.IfExternalEtcd, nothing, false},

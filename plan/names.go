@@ -45,7 +45,7 @@ func namesOf(c *cluster.Cluster, network Network, machines []Machine) ([]Name, e
 	switch {
 	case network.Ingress.IsValid():
 		console = network.Ingress
-	case Holds(contract.IfIngress, c) && Holds(contract.IfHostPortIngress, c):
+	case Holds(contract.IfIngress, c) && !Holds(contract.IfNodePortIngress, c):
 		console, at = netip.Addr{}, hostPortRole(c)
 	}
 	names := []Name{

@@ -36,9 +36,9 @@ func TestCSV(t *testing.T) {
 		byClause[row[10]] = strings.Join(row[:9], "|")
 	}
 	for clause, want := range map[string]string{
-		"master.ingress.ssh":        "master|ingress|tcp|22|user-network|10.0.0.0/24|master|10.32.0.10/31 10.32.0.12/32|MUST",
-		"master.egress.cadvisor":    "master|egress|tcp|4194|master|10.32.0.10/31 10.32.0.12/32|workers|10.32.1.0/31|SHOULD",
-		"worker.ingress.host-ports": "worker|ingress|tcp|80 443|all|0.0.0.0/0|worker|10.32.1.0/31|MUST",
+		"master.ingress.ssh":     "master|ingress|tcp|22|user-network|10.0.0.0/24|master|10.32.0.10/31 10.32.0.12/32|MUST",
+		"master.egress.cadvisor": "master|egress|tcp|4194|master|10.32.0.10/31 10.32.0.12/32|workers|10.32.1.0/31|SHOULD",
+		"infra.ingress.console":  "infra|ingress|tcp|443|user-network|10.0.0.0/24|infra|10.32.0.20/31|MUST",
 	} {
 		if byClause[clause] != want {
 			t.Errorf("%s: got %s, want %s", clause, byClause[clause], want)
