@@ -16,6 +16,7 @@ import (
 	"craton.dev/craton/payload"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/parts"
+	"craton.dev/craton/snapshot"
 )
 
 // An experiment takes a clause out of the fabric for some seconds. So that it goes back whatever
@@ -69,6 +70,17 @@ func (c *Cluster) Stage(ctx context.Context) (stage *operation.Stage, closeStage
 				return err
 			}
 			return c.Platform.Start(ctx, m, config)
+		},
+		Copy: func(ctx context.Context, to string) (string, int, error) {
+			master, _, err := c.takeSnapshot(ctx, to)
+			if err != nil {
+				return "", 0, err
+			}
+			contents, err := snapshot.Verify(to)
+			if err != nil {
+				return "", 0, err
+			}
+			return master, contents.Keys, nil
 		},
 	}
 	if err := stage.Open(ctx); err != nil {

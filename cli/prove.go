@@ -25,6 +25,7 @@ func proveCommand() *cobra.Command {
 	var file, name, results, page string
 	var clauses []string
 	var brief, keep, again bool
+	var limit time.Duration
 	cmd := &cobra.Command{
 		Use:     "prove",
 		GroupID: groupCluster,
@@ -56,6 +57,7 @@ than predicted.`,
 	cmd.Flags().BoolVar(&brief, "brief", false, "try only what takes no machine's services away")
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave a cluster that was brought up for it")
 	cmd.Flags().BoolVar(&again, "again", false, "begin anew instead of where an earlier run was stopped")
+	cmd.Flags().DurationVar(&limit, "for", 0, "stop after the clause during which so much time has passed, such as 8m; run again, it goes on there")
 	cmd.Flags().StringVar(&results, "results", "", "the file of results to write, and to go on from; default: in the cluster's folder")
 	cmd.Flags().StringVar(&page, "page", "", "print the results in this file, and try nothing")
 	_ = cmd.MarkFlagFilename("results", "json")
@@ -96,7 +98,7 @@ than predicted.`,
 				return err
 			}
 		}
-		proof, err := experiment(cmd.Context(), c, prove.Options{Clauses: clauses, Brief: brief, File: results, Progress: p.say})
+		proof, err := experiment(cmd.Context(), c, prove.Options{Clauses: clauses, Brief: brief, For: limit, File: results, Progress: p.say})
 		err = errors.Join(err, down())
 		p.end()
 		var insufficient *prove.NotSufficient

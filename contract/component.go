@@ -34,7 +34,6 @@ func Components() []Component {
 				"master.ingress.etcd-client", "master.egress.etcd-client",
 				"master.ingress.etcd-peer", "master.egress.etcd-peer",
 				"master.ingress.etcd-pods", "master.egress.etcd-pods",
-				"worker.ingress.etcd-pods", "worker.egress.etcd-pods",
 				"master.ingress.etcd-seed", "master.egress.etcd-seed",
 			},
 		},

@@ -11,6 +11,8 @@ var unused = map[string]string{
 	"worker.ingress.masters-all": "the document asks for it (and says itself that it should be narrower); " +
 		"what masters need of workers is in the clauses for VXLAN, the kubelet, metrics and etcd",
 	"master.egress.workers-all": "the other side of worker.ingress.masters-all",
+	"worker.ingress.etcd-pods":  "the document allows etcd's pods on workers; craton has them on masters only",
+	"worker.egress.etcd-pods":   "the other side of worker.ingress.etcd-pods",
 }
 
 // Every opening is there for somebody: a clause that no component lists would never be
@@ -66,7 +68,9 @@ func TestComponentsAndOperationsNameWhatExists(t *testing.T) {
 			t.Errorf("operation %q: it needs an id of its own, a sentence and components", o.ID)
 		}
 		seen[o.ID] = true
-		checkIDs(t, o.ID, o.Clauses)
+		if len(o.Clauses) > 0 { // what goes on without any is worth to be shown too
+			checkIDs(t, o.ID, o.Clauses)
+		}
 		listed := map[string]bool{}
 		for _, name := range o.Components {
 			c, ok := byName[name]

@@ -1,5 +1,7 @@
 package contract
 
+import "maps"
+
 // Operation is something that a cluster does and that stops where a clause it needs is
 // shut.
 type Operation struct {
@@ -25,44 +27,80 @@ func Operations() []Operation {
 		},
 		{
 			ID: "check-health", Sentence: "the load balancer asks an API server whether it is ready",
-			Clauses:    []string{"master.ingress.api-load-balancer"},
-			Components: []string{"kube-apiserver", "load-balancer"},
+			Clauses:    storing("master.ingress.api-load-balancer"),
+			OnlyIf:     stores(nil),
+			Components: []string{"kube-apiserver", "load-balancer", "etcd"},
 		},
 		{
 			// The kubelet's way to the API is the egress to registries, unless the API is
 			// apart from it. A master's kubelet uses its own machine's API server.
 			ID: "join", Sentence: "a machine joins, gets its certificates and stays ready",
-			Clauses: []string{
+			Clauses: storing(
 				"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer",
 				"infra.egress.images", "worker.egress.images",
 				"infra.egress.api", "worker.egress.api",
 				"infra.egress.dns", "worker.egress.dns",
 				"master.machine.kubelet", "master.machine.node", "infra.machine.kubelet", "infra.machine.label", "infra.machine.taint",
 				"worker.machine.kubelet", "worker.machine.kubelet-only",
-			},
-			OnlyIf:     map[string]Condition{"master.ingress.api": IfNoLoadBalancer},
-			Components: []string{"kubelet", "kube-apiserver", "craton-operator", "load-balancer"},
+			),
+			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			Components: []string{"kubelet", "kube-apiserver", "craton-operator", "load-balancer", "etcd"},
 		},
 		{
 			ID: "power-cycle", Sentence: "a machine that has lost its power comes back with nobody's help",
-			Clauses: []string{
+			Clauses: storing(
 				"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer",
 				"infra.egress.images", "worker.egress.images",
 				"infra.egress.api", "worker.egress.api",
 				"infra.egress.dns", "worker.egress.dns",
-			},
-			OnlyIf:     map[string]Condition{"master.ingress.api": IfNoLoadBalancer},
-			Components: []string{"kubelet", "kube-apiserver", "load-balancer"},
+			),
+			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			Components: []string{"kubelet", "kube-apiserver", "load-balancer", "etcd"},
 		},
 		{
 			ID: "schedule", Sentence: "a pod is placed on a machine and runs there",
-			Clauses: []string{
+			Clauses: storing(
 				"master.ingress.api", "master.ingress.api-load-balancer",
 				"infra.egress.images", "worker.egress.images",
 				"infra.egress.api", "worker.egress.api",
-			},
-			OnlyIf:     map[string]Condition{"master.ingress.api": IfNoLoadBalancer},
-			Components: []string{"kube-scheduler", "kubelet", "kube-apiserver", "load-balancer"},
+			),
+			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			Components: []string{"kube-scheduler", "kubelet", "kube-apiserver", "load-balancer", "etcd"},
+		},
+		{
+			ID: "update", Sentence: "a component gets another version, machine by machine",
+			Clauses: storing(
+				"master.ingress.api", "master.ingress.api-load-balancer",
+				"infra.egress.images", "worker.egress.images",
+				"infra.egress.api", "worker.egress.api",
+			),
+			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			Components: []string{"kube-controller-manager", "kubelet", "kube-apiserver", "load-balancer", "etcd"},
+		},
+		{
+			ID: "drain", Sentence: "an administrator drains a machine, and its pods move",
+			Clauses: storing(
+				"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer", "master.ingress.api-users",
+				"worker.egress.images", "worker.egress.api",
+			),
+			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			Components: []string{"kube-scheduler", "kubelet", "kube-apiserver", "load-balancer", "etcd"},
+		},
+		{
+			ID: "renew-certificate", Sentence: "a kubelet gets a new certificate for the one that it has",
+			Clauses: storing(
+				"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer",
+				"infra.egress.images", "worker.egress.images",
+				"infra.egress.api", "worker.egress.api",
+				"infra.egress.dns", "worker.egress.dns",
+			),
+			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			Components: []string{"kubelet", "craton-operator", "kube-apiserver", "load-balancer", "etcd"},
+		},
+		{
+			// The member of a master is asked on its own machine: no rule is between.
+			ID: "back-up", Sentence: "an administrator takes a backup of the cluster",
+			Components: []string{"etcd"},
 		},
 		{
 			// A pod on the only master finds the API on its own machine.
@@ -85,19 +123,19 @@ func Operations() []Operation {
 		},
 		{
 			ID: "exec", Sentence: "a user runs a program in a pod",
-			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet"},
+			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet", "etcd"},
 		},
 		{
 			ID: "logs", Sentence: "a user reads the log of a pod",
-			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet"},
+			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet", "etcd"},
 		},
 		{
 			ID: "port-forward", Sentence: "a user reaches a pod's port by port-forward",
-			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet"},
+			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet", "etcd"},
 		},
 		{
 			ID: "proxy", Sentence: "a user reads what a kubelet serves by the API's proxy",
-			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet"},
+			Clauses: viaKubelet(), OnlyIf: kubeletAsks(), Components: []string{"kube-apiserver", "kubelet", "etcd"},
 		},
 		{
 			ID: "pod-to-pod", Sentence: "a pod reaches a pod on another machine",
@@ -120,11 +158,12 @@ func Operations() []Operation {
 		{
 			// VXLAN answers are flows of their own: each end needs both its ways.
 			ID: "call-webhook", Sentence: "the API server calls a webhook or an aggregated API in a pod",
-			Clauses: []string{
+			Clauses: storing(
 				"master.egress.vxlan", "master.ingress.vxlan", "infra.ingress.vxlan", "worker.ingress.vxlan",
 				"master.ingress.vxlan-infra", "infra.egress.vxlan", "worker.egress.vxlan",
-			},
-			Components: []string{"kube-apiserver", "flannel"},
+			),
+			OnlyIf:     stores(nil),
+			Components: []string{"kube-apiserver", "flannel", "etcd"},
 		},
 		{
 			ID: "resolve-service", Sentence: "a pod resolves a service's name on another machine",
@@ -162,20 +201,28 @@ func Operations() []Operation {
 		},
 		{
 			ID: "store", Sentence: "the API server reads and writes its store",
-			Clauses: []string{
-				"master.egress.external-etcd",
-				"master.ingress.etcd-client", "master.egress.etcd-client",
-				"master.ingress.etcd-pods", "master.egress.etcd-pods", "worker.ingress.etcd-pods",
-			},
-			Components: []string{"kube-apiserver", "etcd"},
+			Clauses: storing(), OnlyIf: stores(nil), Components: []string{"kube-apiserver", "etcd"},
 		},
 		{
+			// Members are on masters only: the openings of workers for etcd's pods are for nobody.
 			ID: "replicate", Sentence: "etcd replicates between machines",
 			Clauses: []string{
 				"master.count.machines", "master.ingress.etcd-peer", "master.egress.etcd-peer",
-				"master.ingress.etcd-pods", "master.egress.etcd-pods", "worker.ingress.etcd-pods", "worker.egress.etcd-pods",
+				"master.ingress.etcd-pods", "master.egress.etcd-pods",
 			},
-			Components: []string{"etcd"},
+			OnlyIf: stores(nil), Components: []string{"etcd"},
+		},
+		{
+			// It has no data: the others let it in as a learner, asked at their client ports.
+			ID: "heal-etcd", Sentence: "a master that has lost its etcd's data becomes a member again",
+			Clauses: []string{
+				"master.ingress.etcd-client", "master.egress.etcd-client",
+				"master.ingress.etcd-peer", "master.egress.etcd-peer",
+			},
+			OnlyIf: map[string]Condition{
+				"master.ingress.etcd-client": IfInternalEtcd, "master.egress.etcd-client": IfInternalEtcd,
+			},
+			Components: []string{"etcd", "craton-operator"},
 		},
 		{
 			ID: "seed-etcd", Sentence: "self-hosted etcd takes over from its temporary seed",
@@ -206,9 +253,14 @@ func Operations() []Operation {
 		{
 			ID: "resource-metrics", Sentence: "kubectl top says what pods and machines use",
 			Clauses: []string{
+				"cluster.dns.api", "master.ingress.api-load-balancer", "master.ingress.api-users",
 				"master.egress.kubelet", "master.ingress.kubelet", "infra.ingress.kubelet", "worker.ingress.kubelet",
 			},
-			Components: []string{"metrics-server", "kubelet"},
+			Components: []string{"metrics-server", "kubelet", "kube-apiserver", "load-balancer"},
+		},
+		{
+			ID: "use-cloud", Sentence: "the cluster asks its cloud for addresses, disks and routes",
+			Clauses: []string{"master.access.cloud-plugin"}, Components: []string{"kube-controller-manager"},
 		},
 		{
 			ID: "keep-time", Sentence: "machines keep the right time",
@@ -218,17 +270,33 @@ func Operations() []Operation {
 	}
 }
 
+// storing adds the clauses to others without which API servers lose their store: with several
+// masters it is there while most of its members reach each other.
+func storing(others ...string) []string {
+	return append(others,
+		"master.egress.external-etcd",
+		"master.ingress.etcd-peer", "master.egress.etcd-peer",
+		"master.ingress.etcd-pods", "master.egress.etcd-pods")
+}
+
+// stores adds to conditions those of storing: a single master has its member on its own machine.
+func stores(others map[string]Condition) map[string]Condition {
+	out := map[string]Condition{"master.ingress.etcd-pods": IfSeveralMasters, "master.egress.etcd-pods": IfSeveralMasters}
+	maps.Copy(out, others)
+	return out
+}
+
 // viaKubelet are the clauses on the way from a user through an API server to a kubelet, which
 // asks the API in turn whether the caller may do that.
 func viaKubelet() []string {
-	return []string{
+	return storing(
 		"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer", "master.ingress.api-users",
 		"master.ingress.kubelet", "infra.ingress.kubelet", "worker.ingress.kubelet", "master.egress.kubelet",
 		"infra.egress.images", "worker.egress.images", "infra.egress.api", "worker.egress.api",
-	}
+	)
 }
 
 // kubeletAsks is where a kubelet asks masters themselves, not the load balancer.
 func kubeletAsks() map[string]Condition {
-	return map[string]Condition{"master.ingress.api": IfNoLoadBalancer}
+	return stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer})
 }

@@ -83,9 +83,21 @@ func podUsesAPI(ctx context.Context, s *Stage) (string, error) {
 	return fmt.Sprintf("from pods of %d machines", len(s.pods)), err
 }
 
+// byEachServer repeats things so often that a load balancer, which a new connection leads to one API
+// server after another, has met each with each.
+func byEachServer[T any](s *Stage, things []T) (all []T) {
+	if masters := len(of(s.Plan, contract.Master)); masters > 1 {
+		for range masters {
+			all = append(all, things...)
+		}
+		return all
+	}
+	return things
+}
+
 // exec runs a program in each pod, which connects to its own pod.
 func exec(ctx context.Context, s *Stage) (string, error) {
-	err := each(s.pods, func(p testPod) error {
+	err := each(byEachServer(s, s.pods), func(p testPod) error {
 		config, err := s.userConfig()
 		if err != nil {
 			return err
@@ -113,7 +125,7 @@ func exec(ctx context.Context, s *Stage) (string, error) {
 }
 
 func logs(ctx context.Context, s *Stage) (string, error) {
-	err := each(s.pods, func(p testPod) error {
+	err := each(byEachServer(s, s.pods), func(p testPod) error {
 		client, err := s.userClient()
 		if err != nil {
 			return err
@@ -132,7 +144,7 @@ func logs(ctx context.Context, s *Stage) (string, error) {
 
 // portForward asks each pod's web server through a port-forward of its own.
 func portForward(ctx context.Context, s *Stage) (string, error) {
-	err := each(s.pods, func(p testPod) error {
+	err := each(byEachServer(s, s.pods), func(p testPod) error {
 		if err := within(ctx, func() error { return s.forward(p) }); err != nil {
 			return fmt.Errorf("to pod %s on %s: %w", p.name, p.machine, err)
 		}
@@ -188,7 +200,7 @@ func (s *Stage) forward(p testPod) error {
 
 // proxy asks each kubelet whether it is well, through the API.
 func proxy(ctx context.Context, s *Stage) (string, error) {
-	err := each(s.Plan.Machines, func(m plan.Machine) error {
+	err := each(byEachServer(s, s.Plan.Machines), func(m plan.Machine) error {
 		client, err := s.userClient()
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -57,12 +58,8 @@ func reachService(ctx context.Context, s *Stage) (string, error) {
 
 // resolveService asks the cluster's DNS from each pod, by its service and each of its pods.
 func resolveService(ctx context.Context, s *Stage) (string, error) {
-	servers, err := s.dnsPods(ctx)
-	if err != nil {
-		return "", err
-	}
-	servers = append(servers, s.Plan.Network.ServiceDNS)
-	err = each(s.pods, func(p testPod) error {
+	servers := append(slices.Clone(s.dns), s.Plan.Network.ServiceDNS)
+	err := each(s.pods, func(p testPod) error {
 		return each(servers, func(server netip.Addr) error {
 			return each([]string{"udp", "tcp"}, func(network string) error {
 				found, err := s.in(p).lookup(ctx, network, netip.AddrPortFrom(server, dnsPort), "web."+Namespace+".svc.cluster.local")
@@ -76,10 +73,12 @@ func resolveService(ctx context.Context, s *Stage) (string, error) {
 	return fmt.Sprintf("%d pods asked %d addresses of the cluster's DNS over udp and tcp", len(s.pods), len(servers)), err
 }
 
-func (s *Stage) dnsPods(ctx context.Context) ([]netip.Addr, error) {
+// findDNS reads where the pods of the cluster's DNS are. Probes ask those that were there before, so
+// that what they find says nothing of the API.
+func (s *Stage) findDNS(ctx context.Context) error {
 	pods, err := s.direct.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var all []netip.Addr
 	for _, p := range pods.Items {
@@ -88,9 +87,10 @@ func (s *Stage) dnsPods(ctx context.Context) ([]netip.Addr, error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("no pod of the cluster's DNS is ready")
+		return errors.New("no pod of the cluster's DNS is ready")
 	}
-	return all, nil
+	s.dns = all
+	return nil
 }
 
 // resolveName asks for names that nobody can have asked for before, so that no cache answers:
@@ -106,12 +106,8 @@ func resolveName(ctx context.Context, s *Stage) (string, error) {
 	if errMachines != nil {
 		return "", errMachines
 	}
-	servers, err := s.dnsPods(ctx)
-	if err != nil {
-		return "", err
-	}
 	// A DNS pod is asked from a pod of its machine, as far as there is one.
-	err = each(servers, func(server netip.Addr) error {
+	err := each(s.dns, func(server netip.Addr) error {
 		from := s.pods[0]
 		for _, p := range s.pods {
 			if podNetwork(p.address) == podNetwork(server) {
@@ -121,7 +117,7 @@ func resolveName(ctx context.Context, s *Stage) (string, error) {
 		_, err := s.in(from).lookup(ctx, "udp", netip.AddrPortFrom(server, dnsPort), fresh())
 		return err
 	})
-	return fmt.Sprintf("%d machines asked the resolver over udp and tcp, %d pods of the cluster's DNS passed a question on", len(s.Plan.Machines), len(servers)), err
+	return fmt.Sprintf("%d machines asked the resolver over udp and tcp, %d pods of the cluster's DNS passed a question on", len(s.Plan.Machines), len(s.dns)), err
 }
 
 // podNetwork is the network of a machine's pods.

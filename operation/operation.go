@@ -24,7 +24,7 @@ import (
 
 // Version is part of what results hang on: it goes up when a probe does something else than
 // before.
-const Version = 1
+const Version = 2
 
 // Operation is one operation of the contract, with its probe.
 type Operation struct {
@@ -40,6 +40,9 @@ type Operation struct {
 	Slow bool
 	// Not says why it cannot be tried; then Do is nil.
 	Not string
+
+	// lacks says what a plan's cluster lacks for the probe, or ""; nil where it needs nothing.
+	lacks func(*plan.Plan) string
 }
 
 // quick is the limit of what is a few connections.
@@ -47,11 +50,17 @@ const quick = 6 * time.Second
 
 // probes are by the contract's id.
 var probes = map[string]Operation{
-	"use-api":         {Do: useAPI, Limit: quick},
-	"check-health":    {Do: checkHealth, Limit: quick},
-	"join":            {Do: join, Limit: 25 * time.Second, Disturbs: true},
-	"power-cycle":     {Do: powerCycle, Limit: 60 * time.Second, Disturbs: true, Slow: true},
+	"use-api":      {Do: useAPI, Limit: quick},
+	"check-health": {Do: checkHealth, Limit: quick},
+	"join":         {Do: join, Limit: 25 * time.Second, Disturbs: true, lacks: notOnlyMasters},
+	"power-cycle":  {Do: powerCycle, Limit: 60 * time.Second, Disturbs: true, Slow: true, lacks: notOnlyMasters},
+
+	"renew-certificate": {Do: renewCertificate, Limit: 20 * time.Second, Disturbs: true, Slow: true, lacks: notOnlyMasters},
+
 	"schedule":        {Do: schedule, Limit: 12 * time.Second},
+	"update":          {Do: update, Limit: 30 * time.Second, Slow: true},
+	"drain":           {Do: drain, Limit: 20 * time.Second, Slow: true, lacks: usersMachine},
+	"back-up":         {Do: backUp, Limit: 20 * time.Second, Slow: true, lacks: ownEtcd},
 	"pod-uses-api":    {Do: podUsesAPI, Limit: quick},
 	"pull-image":      {Do: pullImage, Limit: 20 * time.Second},
 	"exec":            {Do: exec, Limit: quick},
@@ -67,10 +76,45 @@ var probes = map[string]Operation{
 	"ssh":             {Do: ssh, Limit: quick},
 	"kubelet-status":  {Do: kubeletStatus, Limit: quick},
 	"store":           {Do: store, Limit: quick},
-	"replicate":       {Do: replicate, Limit: quick},
+	"replicate":       {Do: replicate, Limit: quick, lacks: severalMasters},
+	"heal-etcd":       {Do: healEtcd, Limit: 60 * time.Second, Disturbs: true, Slow: true, lacks: severalMasters},
 
-	"seed-etcd": {Not: "the seed is there while a cluster begins only: no clause of a cluster that runs is for it"},
-	"keep-time": {Not: "machines of the embedded platform have the host's clock; it takes machines with clocks of their own"},
+	"machine-metrics":   {Do: machineMetrics, Limit: quick},
+	"container-metrics": {Do: containerMetrics, Limit: quick},
+	"resource-metrics":  {Do: resourceMetrics, Limit: 40 * time.Second, Slow: true},
+
+	"seed-etcd":         {Not: "the seed is there while a cluster begins only: no clause of a cluster that runs is for it"},
+	"keep-time":         {Not: "machines of the embedded platform have the host's clock; it takes machines with clocks of their own"},
+	"sign-in-elsewhere": {Not: "it takes somebody's directory or identity provider; package signin's tests ask real ones"},
+	"use-cloud":         {Not: "the embedded platform is no cloud; it takes one, whose plugin asks for addresses, disks and routes"},
+}
+
+func notOnlyMasters(p *plan.Plan) string {
+	if len(of(p, contract.Infra, contract.Worker)) == 0 {
+		return "this cluster has masters only, on whose way to the API there is no rule"
+	}
+	return ""
+}
+
+func severalMasters(p *plan.Plan) string {
+	if len(of(p, contract.Master)) < 2 {
+		return "this cluster has one master only"
+	}
+	return ""
+}
+
+func usersMachine(p *plan.Plan) string {
+	if len(of(p, contract.Worker)) == 0 && !p.File.SchedulableMasters {
+		return "this cluster has no machine for users' pods"
+	}
+	return ""
+}
+
+func ownEtcd(p *plan.Plan) string {
+	if plan.Holds(contract.IfExternalEtcd, p.File) {
+		return "the data are in an etcd that is not the cluster's own"
+	}
+	return ""
 }
 
 // Of are the operations of a plan's cluster, in the contract's order: those for which it has the
@@ -86,6 +130,8 @@ func Of(p *plan.Plan) ([]Operation, error) {
 		op.Operation = o
 		if missing := missing(p, o); missing != "" {
 			op.Do, op.Not = nil, missing
+		} else if op.lacks != nil && op.lacks(p) != "" {
+			op.Do, op.Not = nil, op.lacks(p)
 		}
 		if op.Do == nil && op.Not == "" {
 			if len(checks[o.ID]) > 0 {

@@ -129,8 +129,10 @@ func (s *Stage) look(ctx context.Context) error {
 		return err
 	}
 	s.pods, s.nodePort = pods, uint16(local.Spec.Ports[0].NodePort)
-	s.service, err = netip.ParseAddr(web.Spec.ClusterIP)
-	return err
+	if s.service, err = netip.ParseAddr(web.Spec.ClusterIP); err != nil {
+		return err
+	}
+	return s.findDNS(ctx)
 }
 
 // Settle waits till every machine reports and has its pod, also after one has lost its power.
@@ -142,6 +144,9 @@ func (s *Stage) Settle(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := s.allServe(ctx); err != nil {
+			return err
+		}
 		if err := s.look(ctx); err != nil {
 			return err
 		}
@@ -150,6 +155,18 @@ func (s *Stage) Settle(ctx context.Context) error {
 			_, err := s.in(p).get(ctx, nil, "http://"+hostPort(p.address, webPort)+"/hostname")
 			return err
 		})
+	})
+}
+
+// allServe is nil where each API server is ready, as it says on its own machine.
+func (s *Stage) allServe(ctx context.Context) error {
+	config, err := s.tls(false)
+	if err != nil {
+		return err
+	}
+	return each(of(s.Plan, contract.Master), func(m plan.Machine) error {
+		_, err := s.at(m.Name).get(ctx, config, "https://"+s.api(m.Address).String()+"/readyz")
+		return err
 	})
 }
 
@@ -193,6 +210,7 @@ func (s *Stage) Close(ctx context.Context) error {
 ctr --namespace %[1]s images ls -q | xargs -r ctr --namespace %[1]s images rm; ctr namespaces rm %[1]s || true`, Namespace))
 		return err
 	})
+	errMachines = errors.Join(errMachines, s.useAll(ctx))
 	err := s.direct.CoreV1().Namespaces().Delete(ctx, Namespace, metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) {
 		err = nil

@@ -36,8 +36,12 @@ type Stage struct {
 	Images []string
 	// Start powers a machine on that is off.
 	Start func(context.Context, plan.Machine) error
+	// Copy writes a copy of the store's data to a file, and says of which master's and how many
+	// keys are in it.
+	Copy func(ctx context.Context, to string) (master string, keys int, err error)
 
 	pods     []testPod
+	dns      []netip.Addr
 	service  netip.Addr
 	nodePort uint16
 	direct   kubernetes.Interface

@@ -5,12 +5,17 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"craton.dev/craton/contract"
 )
 
-// WriteMarkdown prints proofs as one page: for each, the operations with all rules, and the
-// clauses with what breaks without them.
+// WriteMarkdown prints proofs as one page: what all of them say of each clause, and for each of them the
+// operations with all rules, and the clauses with what breaks without them.
 func WriteMarkdown(to io.Writer, proofs ...*Proof) error {
 	var b strings.Builder
+	if len(proofs) > 1 {
+		overview(&b, proofs)
+	}
 	for _, p := range proofs {
 		fmt.Fprintf(&b, "\n## %s, profile %s\n\n", p.Shape, p.Profile)
 		fmt.Fprintf(&b, "Cluster `%s`, from %s to %s UTC", p.Cluster, p.Began.Format("2006-01-02 15:04"), p.Ended.Format("15:04"))
@@ -53,15 +58,63 @@ func WriteMarkdown(to io.Writer, proofs ...*Proof) error {
 			slices.Sort(predicted)
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", n.Clause, n.Verdict, strings.Join(predicted, ", "), strings.Join(broken, ", "), back, cellText(n.Detail))
 		}
-		b.WriteString("\nWith no verdict by experiment:\n\n")
-		for _, n := range p.Necessary {
-			if len(n.Results) == 0 {
-				fmt.Fprintf(&b, "- %s: %s\n", n.Clause, n.Detail)
+		if len(proofs) == 1 {
+			b.WriteString("\nWith no verdict by experiment:\n\n")
+			for _, n := range p.Necessary {
+				if len(n.Results) == 0 {
+					fmt.Fprintf(&b, "- %s: %s\n", n.Clause, n.Detail)
+				}
 			}
 		}
 	}
 	_, err := io.WriteString(to, b.String())
 	return err
+}
+
+// overview says of each clause what each proof has found, and why some have no verdict in any.
+func overview(b *strings.Builder, proofs []*Proof) {
+	b.WriteString("\n## Every clause\n\nIn how many of these experiments a clause is needed, and how many operations break without it; \"open twice\" where another clause opens " +
+		"the same, \"unused\" where nothing uses what it opens; empty where it opens nothing there.\n\n| clause |")
+	for _, p := range proofs {
+		fmt.Fprintf(b, " %s, %s |", p.Shape, p.Profile)
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(proofs)) + "\n")
+	var without []string
+	for _, c := range contract.Clauses() {
+		row, seen, reasons := "", false, []string{}
+		for _, p := range proofs {
+			i := slices.IndexFunc(p.Necessary, func(n Necessity) bool { return n.Clause == c.ID })
+			if i < 0 {
+				row += " not tried |"
+				continue
+			}
+			n := p.Necessary[i]
+			switch {
+			case len(n.Results) == 0:
+				row += " |"
+				if !slices.Contains(reasons, n.Detail) {
+					reasons = append(reasons, n.Detail)
+				}
+				continue
+			case n.Verdict == Necessary:
+				row += fmt.Sprintf(" **needed** (%d) |", len(n.Broken))
+			case n.Verdict == Redundant && len(n.Within) > 0:
+				row += " open twice |"
+			case n.Verdict == Redundant:
+				row += " unused |"
+			default:
+				row += " untested: " + cellText(n.Detail) + " |"
+				continue
+			}
+			seen = true
+		}
+		if seen {
+			fmt.Fprintf(b, "| %s |%s\n", c.ID, row)
+		} else {
+			without = append(without, fmt.Sprintf("- %s: %s\n", c.ID, cellText(strings.Join(reasons, "; "))))
+		}
+	}
+	b.WriteString("\nWith no verdict by experiment in any of them:\n\n" + strings.Join(without, ""))
 }
 
 // cellText is text that does not end its cell.

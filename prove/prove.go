@@ -42,6 +42,8 @@ type Options struct {
 	Clauses []string
 	// Brief leaves out the operations that take a machine's services away.
 	Brief bool
+	// For ends the experiment after the clause during which so much time has passed; 0 is never.
+	For time.Duration
 	// File is where results are kept; "" keeps none. What is in it for the same contract, plan
 	// and operations is not tried again.
 	File string
@@ -58,9 +60,12 @@ type Options struct {
 // How long an operation that broke may take to work again once its clause is back, and how long
 // one may take at least that has ever worked.
 const (
-	returns = 90 * time.Second
+	returns = 3 * time.Minute
 	atLeast = 5 * time.Second
 )
+
+// ErrTime is of an experiment whose time was over before it had taken every clause out.
+var ErrTime = errors.New("the time that the proof was given is over")
 
 // Run makes the experiment. The error is of the experiment itself: what it finds is in the
 // proof, which holds what was found so far also where there is an error.
@@ -68,6 +73,7 @@ func Run(ctx context.Context, opt Options) (*Proof, error) {
 	if opt.Progress == nil {
 		opt.Progress = func(string) {}
 	}
+	began := time.Now()
 	r := &run{opt: opt, took: map[string]time.Duration{}}
 	clauses := opt.Clauses
 	if clauses == nil {
@@ -89,6 +95,9 @@ func Run(ctx context.Context, opt Options) (*Proof, error) {
 	for i, id := range clauses {
 		if proof.has(id) {
 			continue
+		}
+		if opt.For > 0 && time.Since(began) > opt.For {
+			return proof, fmt.Errorf("%w: %d of %d clauses have a verdict; the same command goes on there", ErrTime, len(proof.Necessary), len(clauses))
 		}
 		n, err := r.necessary(ctx, id)
 		if err != nil {
@@ -197,13 +206,13 @@ func (r *run) chosen(want func(operation.Operation) bool) []operation.Operation 
 }
 
 // try tries operations: at the same time those that disturb nobody, then the others. Where a
-// clause is out, an operation gets three times as long as it took before.
+// clause is out, an operation gets twice as long as it took before, and some seconds.
 func (r *run) try(ctx context.Context, ops []operation.Operation, out bool) []Result {
 	results := make([]Result, len(ops))
 	one := func(i int) {
 		o, limit := ops[i], ops[i].Limit
 		if before, known := r.took[o.ID]; out && known {
-			limit = min(limit, max(atLeast, 3*before+2*time.Second))
+			limit = min(limit, max(atLeast, 2*before+5*time.Second))
 		}
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(ctx, limit)

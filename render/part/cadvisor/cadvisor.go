@@ -80,6 +80,5 @@ func checks(p *plan.Plan) ([]part.Check, error) {
 		From:     contract.Masters,
 		URL:      "http://" + net.JoinHostPort(workers[0].Address.String(), strconv.Itoa(port)) + "/metrics",
 		Status:   200, Contains: "container_memory_working_set_bytes{",
-		Operation: "container-metrics",
 	}}, nil
 }

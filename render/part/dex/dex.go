@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/part"
 )
@@ -24,7 +25,7 @@ import (
 const name = "dex"
 
 // Part is Dex.
-var Part = part.Part{Name: name, Payload: []string{name}, Objects: objects}
+var Part = part.Part{Name: name, Payload: []string{name}, Objects: objects, Checks: checks}
 
 const (
 	// servicePort is that of the issuer's URL, which has none; podPort is Dex's own.
@@ -124,4 +125,16 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		part.OnMasters(in, name, pod),
 	)
 	return append(out, roles(in.Plan.File)...), nil
+}
+
+// checks ask the whole way of a user's browser, where there is an ingress.
+func checks(p *plan.Plan) ([]part.Check, error) {
+	if _, ok := p.IngressController(); !ok {
+		return nil, nil
+	}
+	return []part.Check{{
+		Sentence: "people find where to sign in",
+		From:     contract.UserNetwork, URL: Issuer(p) + "/.well-known/openid-configuration", Status: 200, Contains: Issuer(p),
+		Operation: "use-console",
+	}}, nil
 }

@@ -90,7 +90,6 @@ func checks(p *plan.Plan) ([]part.Check, error) {
 				From:     contract.Masters,
 				URL:      "http://" + net.JoinHostPort(m.Address.String(), strconv.Itoa(port)) + "/metrics",
 				Status:   200, Contains: "node_uname_info{",
-				Operation: "machine-metrics",
 			})
 		}
 	}
