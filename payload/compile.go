@@ -20,30 +20,16 @@ const buildTime = 30 * time.Minute
 
 // compile builds a component's programs into dir; work is a folder for the meantime.
 func compile(ctx context.Context, c Component, dir, work string) error {
-	files, err := sourceFiles(c.Source)
-	if err != nil {
-		return err
-	}
 	// Not one folder for both: Go ignores a go.mod in the folder for temporary files.
 	src, tmp := filepath.Join(work, "src"), filepath.Join(work, "tmp")
-	for _, d := range []string{src, tmp} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			return err
-		}
+	if err := os.Mkdir(tmp, 0o755); err != nil {
+		return err
 	}
-	for name, data := range files {
-		switch name {
-		case "module.mod":
-			name = "go.mod"
-		case "module.sum":
-			name = "go.sum"
-		}
-		if err := os.WriteFile(filepath.Join(src, name), []byte(data), 0o644); err != nil {
-			return err
-		}
+	if err := unpackSource(c.Source, src); err != nil {
+		return err
 	}
 	for _, b := range c.Binaries {
-		out := filepath.Join(dir, b.Name)
+		out, err := filepath.Join(dir, b.Name), error(nil)
 		if strings.HasSuffix(b.Package, ".c") {
 			err = compileC(ctx, c, b, src, tmp, out)
 		} else {
@@ -56,10 +42,37 @@ func compile(ctx context.Context, c Component, dir, work string) error {
 	return nil
 }
 
+// unpackSource writes a folder of source/ to dir, which it makes.
+func unpackSource(folder, dir string) error {
+	files, err := sourceFiles(folder)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	for name, data := range files {
+		switch name {
+		case "module.mod":
+			name = "go.mod"
+		case "module.sum":
+			name = "go.sum"
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // goBuild builds one program. -mod=readonly: every module must be in the pinned graph
 // with its hash, so that nobody can slip in another.
 func goBuild(ctx context.Context, c Component, b Binary, src, tmp, out string) error {
-	args := []string{"build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags(c.LDFlags), "-o", out}
+	verb := []string{"build"}
+	if b.Test {
+		verb = []string{"test", "-c"}
+	}
+	args := append(verb, "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags(c.LDFlags), "-o", out)
 	if c.Tags != "" {
 		args = append(args, "-tags", c.Tags)
 	}
@@ -72,23 +85,32 @@ func goBuild(ctx context.Context, c Component, b Binary, src, tmp, out string) e
 
 // compileC builds one C file of the component's module, statically.
 func compileC(ctx context.Context, c Component, b Binary, src, tmp, out string) error {
-	list, err := command.Cmd{
-		Name: "go", Args: []string{"mod", "download", "-json", c.Module},
-		Dir: src, Env: goEnv(false), Timeout: buildTime, Attr: dieWithUs(),
-	}.Run(ctx)
+	module, err := moduleDir(ctx, c.Module, src)
 	if err != nil {
 		return err
-	}
-	var module struct{ Dir string }
-	if err := json.NewDecoder(bytes.NewReader(list)).Decode(&module); err != nil {
-		return fmt.Errorf("what go mod download printed: %w", err)
 	}
 	_, err = command.Cmd{
 		Name: "gcc",
 		Args: []string{"-Os", "-Wall", "-static", "-s", "-Wl,--build-id=none", "-DVERSION=v" + c.Version, "-o", out, b.Package},
-		Dir:  module.Dir, Env: []string{"TMPDIR=" + tmp}, Attr: dieWithUs(),
+		Dir:  module, Env: []string{"TMPDIR=" + tmp}, Attr: dieWithUs(),
 	}.Run(ctx)
 	return err
+}
+
+// moduleDir is where the source of a module of the graph in src is.
+func moduleDir(ctx context.Context, module, src string) (string, error) {
+	list, err := command.Cmd{
+		Name: "go", Args: []string{"mod", "download", "-json", module},
+		Dir: src, Env: goEnv(false), Timeout: buildTime, Attr: dieWithUs(),
+	}.Run(ctx)
+	if err != nil {
+		return "", err
+	}
+	var found struct{ Dir string }
+	if err := json.NewDecoder(bytes.NewReader(list)).Decode(&found); err != nil {
+		return "", fmt.Errorf("what go mod download printed: %w", err)
+	}
+	return found.Dir, nil
 }
 
 // dieWithUs keeps no build running after its craton was killed.

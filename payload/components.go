@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"craton.dev/craton/payload/image"
 )
 
 // Component is one upstream project's part in a cluster: where it comes from and what
@@ -34,12 +36,25 @@ type Component struct {
 	Tags string `json:"tags,omitempty"`
 	// Nft adds nftables' program to the image.
 	Nft bool `json:"nft,omitempty"`
+	// Base are folders of source/, each with the Debian packages of a layer below the
+	// programs, lowest first.
+	Base []string `json:"base,omitempty"`
+	// With are the components whose programs the image has too.
+	With []string `json:"with,omitempty"`
+	// Names are further names of the image.
+	Names []string `json:"names,omitempty"`
+	// Run is what a container of the image does, where that is not to start Binaries' first.
+	Run image.Run `json:"run,omitzero"`
 }
 
 // Binary is one program: its name, and the package, Go files or C file that it is built from.
 type Binary struct {
 	Name    string `json:"name"`
 	Package string `json:"package"`
+	// Test is set where the program is the package's tests.
+	Test bool `json:"test,omitempty"`
+	// Setuid lets the program run as root, whoever starts it.
+	Setuid bool `json:"setuid,omitempty"`
 }
 
 // MachineImage is the name under which Want and events know the machines' root file system.
@@ -62,12 +77,12 @@ func Components() []Component {
 	kube := func(c Component) Component {
 		c.Version, c.Module, c.License, c.Source = kubernetes, "k8s.io/kubernetes", "Apache-2.0", "kubernetes"
 		if c.Binaries == nil {
-			c.Binaries = []Binary{{c.Name, "k8s.io/kubernetes/cmd/" + c.Name}}
+			c.Binaries = []Binary{{Name: c.Name, Package: "k8s.io/kubernetes/cmd/" + c.Name}}
 		}
 		c.LDFlags = kubernetesLDFlags
 		return c
 	}
-	return []Component{
+	return append([]Component{
 		kube(Component{Name: "kube-apiserver", Image: "registry.k8s.io/kube-apiserver:" + kubernetes}),
 		kube(Component{Name: "kube-controller-manager", Image: "registry.k8s.io/kube-controller-manager:" + kubernetes}),
 		kube(Component{Name: "kube-scheduler", Image: "registry.k8s.io/kube-scheduler:" + kubernetes}),
@@ -76,112 +91,112 @@ func Components() []Component {
 		kube(Component{Name: "kubectl", Host: true}),
 		kube(Component{Name: "kubeadm", Host: true, OnDemand: true}),
 		kube(Component{Name: "agnhost", OnDemand: true, Image: "registry.k8s.io/e2e-test-images/agnhost:2.59",
-			Binaries: []Binary{{"agnhost", "k8s.io/kubernetes/test/images/agnhost"}}}),
+			Binaries: []Binary{{Name: "agnhost", Package: "k8s.io/kubernetes/test/images/agnhost"}}}),
 		{
 			Name: "pause", Version: "3.10.2", Module: "k8s.io/kubernetes", License: "Apache-2.0", Source: "kubernetes",
-			Binaries: []Binary{{"pause", "build/pause/linux/pause.c"}},
+			Binaries: []Binary{{Name: "pause", Package: "build/pause/linux/pause.c"}},
 			Image:    "registry.k8s.io/pause:3.10",
 		},
 		{
 			Name: "registry", Version: "v3.1.2", Module: "github.com/distribution/distribution/v3", License: "Apache-2.0",
 			Source: "registry", Host: true,
-			Binaries: []Binary{{"registry", "github.com/distribution/distribution/v3/cmd/registry"}},
+			Binaries: []Binary{{Name: "registry", Package: "github.com/distribution/distribution/v3/cmd/registry"}},
 		},
 		{
 			Name: "coredns", Version: "v1.15.0", Module: "github.com/coredns/coredns", License: "Apache-2.0",
 			Source: "coredns", Host: true, Image: "registry.k8s.io/coredns/coredns:v1.15.0",
-			Binaries: []Binary{{"coredns", "github.com/coredns/coredns"}},
+			Binaries: []Binary{{Name: "coredns", Package: "github.com/coredns/coredns"}},
 		},
 		{
 			Name: "containerd", Version: "v2.4.2", Module: "github.com/containerd/containerd/v2", License: "Apache-2.0",
 			Source: "containerd", NodeDir: "usr/local/bin",
 			LDFlags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2",
 			Binaries: []Binary{
-				{"containerd", "github.com/containerd/containerd/v2/cmd/containerd"},
-				{"containerd-shim-runc-v2", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"},
-				{"ctr", "github.com/containerd/containerd/v2/cmd/ctr"},
+				{Name: "containerd", Package: "github.com/containerd/containerd/v2/cmd/containerd"},
+				{Name: "containerd-shim-runc-v2", Package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"},
+				{Name: "ctr", Package: "github.com/containerd/containerd/v2/cmd/ctr"},
 			},
 		},
 		{
 			Name: "etcd", Version: "v3.7.3", Module: "go.etcd.io/etcd", License: "Apache-2.0",
 			Source: "etcd", Image: "quay.io/coreos/etcd:v3.7.3",
 			Binaries: []Binary{
-				{"etcd", "go.etcd.io/etcd/server/v3"},
-				{"etcdctl", "go.etcd.io/etcd/etcdctl/v3"},
-				{"etcdutl", "go.etcd.io/etcd/etcdutl/v3"},
+				{Name: "etcd", Package: "go.etcd.io/etcd/server/v3"},
+				{Name: "etcdctl", Package: "go.etcd.io/etcd/etcdctl/v3"},
+				{Name: "etcdutl", Package: "go.etcd.io/etcd/etcdutl/v3"},
 			},
 		},
 		{
 			Name: "flannel", Version: "v0.28.10", Module: "github.com/flannel-io/flannel", License: "Apache-2.0",
 			Source: "flannel", Image: "docker.io/flannel/flannel:v0.28.10", Nft: true,
-			Binaries: []Binary{{"flanneld", "main.go"}},
+			Binaries: []Binary{{Name: "flanneld", Package: "main.go"}},
 		},
 		{
 			Name: "ignition", Version: "v2.24.0", Module: "github.com/coreos/ignition/v2", License: "Apache-2.0",
 			Source: "ignition", NodeDir: "usr/lib/craton", Cgo: true,
 			LDFlags: "-X github.com/coreos/ignition/v2/internal/distro.selinuxRelabel=false" +
 				" -X github.com/coreos/ignition/v2/internal/version.Raw=2.24.0",
-			Binaries: []Binary{{"ignition", "github.com/coreos/ignition/v2/internal"}},
+			Binaries: []Binary{{Name: "ignition", Package: "github.com/coreos/ignition/v2/internal"}},
 		},
 		{
 			Name: "cni-plugins", Version: "v1.9.1", Module: "github.com/containernetworking/plugins", License: "Apache-2.0",
 			Source: "cni", NodeDir: "opt/cni/bin",
 			Binaries: []Binary{
-				{"bridge", "github.com/containernetworking/plugins/plugins/main/bridge"},
-				{"ptp", "github.com/containernetworking/plugins/plugins/main/ptp"},
-				{"loopback", "github.com/containernetworking/plugins/plugins/main/loopback"},
-				{"host-local", "github.com/containernetworking/plugins/plugins/ipam/host-local"},
-				{"portmap", "github.com/containernetworking/plugins/plugins/meta/portmap"},
+				{Name: "bridge", Package: "github.com/containernetworking/plugins/plugins/main/bridge"},
+				{Name: "ptp", Package: "github.com/containernetworking/plugins/plugins/main/ptp"},
+				{Name: "loopback", Package: "github.com/containernetworking/plugins/plugins/main/loopback"},
+				{Name: "host-local", Package: "github.com/containernetworking/plugins/plugins/ipam/host-local"},
+				{Name: "portmap", Package: "github.com/containernetworking/plugins/plugins/meta/portmap"},
 			},
 		},
 		{
 			Name: "dex", Version: "v2.45.1", Module: "github.com/dexidp/dex", License: "Apache-2.0",
 			Source: "dex", Image: "docker.io/dexidp/dex:v2.45.1", OnDemand: true,
-			Binaries: []Binary{{"dex", "main.go limit.go"}},
+			Binaries: []Binary{{Name: "dex", Package: "main.go limit.go"}},
 		},
 		{
 			Name: "traefik", Version: "v3.6.12", Module: "github.com/traefik/traefik/v3", License: "MIT",
 			Source: "traefik", Image: "docker.io/library/traefik:v3.6.12", OnDemand: true,
 			LDFlags:  "-X github.com/traefik/traefik/v3/pkg/version.Version=v3.6.12",
-			Binaries: []Binary{{"traefik", "main.go"}},
+			Binaries: []Binary{{Name: "traefik", Package: "main.go"}},
 		},
 		{
 			Name: "node-exporter", Version: "v1.12.1", Module: "github.com/prometheus/node_exporter", License: "Apache-2.0",
 			Source: "node-exporter", Image: "quay.io/prometheus/node-exporter:v1.12.1", OnDemand: true,
-			Binaries: []Binary{{"node_exporter", "github.com/prometheus/node_exporter"}},
+			Binaries: []Binary{{Name: "node_exporter", Package: "github.com/prometheus/node_exporter"}},
 			LDFlags:  "-X github.com/prometheus/common/version.Version=1.12.1",
 		},
 		{
 			Name: "cadvisor", Version: "v0.60.5", Module: "github.com/google/cadvisor/lib", License: "Apache-2.0",
 			Source: "cadvisor", Image: "gcr.io/cadvisor/cadvisor:v0.60.5", OnDemand: true,
-			Binaries: []Binary{{"cadvisor", "main.go"}},
+			Binaries: []Binary{{Name: "cadvisor", Package: "main.go"}},
 		},
 		{
 			Name: "metrics-server", Version: "v0.9.0", Module: "sigs.k8s.io/metrics-server", License: "Apache-2.0",
 			Source: "metrics-server", Image: "registry.k8s.io/metrics-server/metrics-server:v0.9.0", OnDemand: true,
-			Binaries: []Binary{{"metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"}},
+			Binaries: []Binary{{Name: "metrics-server", Package: "sigs.k8s.io/metrics-server/cmd/metrics-server"}},
 		},
 		{
 			// Machines are those of the plan: no cloud is asked for them.
 			Name: "prometheus", Version: "v0.316.0", Module: "github.com/prometheus/prometheus", License: "Apache-2.0",
 			Source: "prometheus", Image: "quay.io/prometheus/prometheus:v3.16.0", OnDemand: true, Tags: "remove_all_sd",
-			Binaries: []Binary{{"prometheus", "github.com/prometheus/prometheus/cmd/prometheus"}},
+			Binaries: []Binary{{Name: "prometheus", Package: "github.com/prometheus/prometheus/cmd/prometheus"}},
 			LDFlags:  "-X github.com/prometheus/common/version.Version=3.16.0",
 		},
 		{
 			Name: Operator, Version: Version, Module: module, License: "Apache-2.0",
 			Image: "quay.io/craton/operator:" + Version,
 			Binaries: []Binary{
-				{Operator, "craton.dev/craton/cmd/craton-operator"},
-				{"craton-checkpointer", "craton.dev/craton/cmd/craton-checkpointer"},
+				{Name: Operator, Package: "craton.dev/craton/cmd/craton-operator"},
+				{Name: "craton-checkpointer", Package: "craton.dev/craton/cmd/craton-checkpointer"},
 			},
 		},
 		{
 			Name: "console", Version: Version, Module: module, License: "Apache-2.0", OnDemand: true,
 			Image:    "quay.io/craton/console:" + Version,
-			Binaries: []Binary{{"craton-console", "craton.dev/craton/cmd/craton-console"}},
+			Binaries: []Binary{{Name: "craton-console", Package: "craton.dev/craton/cmd/craton-console"}},
 		},
-	}
+	}, suite()...)
 }
 
 // Version is craton's own.
@@ -229,6 +244,13 @@ func choose(want []string) ([]Component, bool, error) {
 		wanted[name] = true
 	}
 	all := Components()
+	for _, c := range all {
+		if wanted[c.Name] {
+			for _, other := range c.With {
+				wanted[other] = true
+			}
+		}
+	}
 	for _, c := range all {
 		if wanted[c.Name] && c.Image != "" {
 			wanted["registry"] = true // images are pushed into its storage

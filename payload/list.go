@@ -59,9 +59,14 @@ func List(ctx context.Context, dir string) ([]Row, error) {
 		if c.Host {
 			kinds = append(kinds, "host")
 		}
+		bytes := size("bin", c.Name, k, err)
+		for _, folder := range c.Base {
+			k, err := baseKey(folder)
+			bytes += size("base", folder, k, err)
+		}
 		rows = append(rows, Row{
 			Name: c.Name, Version: c.Version, Module: c.Module, Kind: strings.Join(kinds, ", "), Image: c.Image,
-			Bytes: size("bin", c.Name, k, err), License: c.License, OnDemand: c.OnDemand,
+			Bytes: bytes, License: c.License, OnDemand: c.OnDemand,
 		})
 	}
 	return rows, nil

@@ -4,12 +4,14 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"craton.dev/craton/payload/cache"
+	"craton.dev/craton/payload/image"
 )
 
 // Options say what Build makes and where. The zero value is all that a cluster needs, in
@@ -72,8 +74,9 @@ type build struct {
 	own       map[string]own // of those that are this project's
 	progress  func(Event)
 	keys      map[string]string // of each component
-	dirs      map[string]string
-	mu        sync.Mutex // guards dirs and calls of progress
+	dirs      map[string]string // of each component, and of each layer below programs
+	mu        sync.Mutex        // guards dirs and calls of progress
+	layers    map[string]*image.Layer
 }
 
 // Build makes what is wanted and not in the cache yet. Where all is there it only looks.
@@ -111,6 +114,14 @@ func Build(ctx context.Context, opt Options) (*Payload, error) {
 			return err
 		})
 	}
+	for _, folder := range bases(components) {
+		work.Go(func() error {
+			if err := b.base(wctx, folder); err != nil {
+				return failure(folder, dir, err)
+			}
+			return nil
+		})
+	}
 	b.components(wctx, work, components)
 	if err := work.Wait(); err != nil {
 		return nil, err
@@ -127,6 +138,16 @@ func Build(ctx context.Context, opt Options) (*Payload, error) {
 		return nil, failure("the images", dir, err)
 	}
 	return p, nil
+}
+
+// bases are the folders of the layers below the components' programs, each once.
+func bases(components []Component) []string {
+	var all []string
+	for _, c := range components {
+		all = append(all, c.Base...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // findKeys sets the components' keys.

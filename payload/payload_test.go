@@ -34,7 +34,7 @@ func TestComponentsAreComplete(t *testing.T) {
 	}
 	for _, c := range Components() {
 		once("component", c.Name)
-		if c.Version == "" || c.License == "" || c.Module == "" || len(c.Binaries) == 0 {
+		if c.Version == "" || c.License == "" || c.Module == "" || len(c.Binaries)+len(c.With)+len(c.Base) == 0 {
 			t.Errorf("%s: something is missing: %+v", c.Name, c)
 		}
 		if c.Image == "" && c.NodeDir == "" && !c.Host {
@@ -43,10 +43,14 @@ func TestComponentsAreComplete(t *testing.T) {
 		for _, b := range c.Binaries {
 			once("program", b.Name)
 		}
+		images := c.Names
 		if c.Image != "" {
-			once("image", c.Image)
-			if strings.Count(c.Image, ":") != 1 || !strings.Contains(strings.Split(c.Image, "/")[0], ".") {
-				t.Errorf("%s: %q is not host/name:tag", c.Name, c.Image)
+			images = append(images, c.Image)
+		}
+		for _, name := range images {
+			once("image", name)
+			if strings.Count(name, ":") != 1 || !strings.Contains(strings.Split(name, "/")[0], ".") {
+				t.Errorf("%s: %q is not host/name:tag", c.Name, name)
 			}
 		}
 		if c.Module == module {
@@ -156,11 +160,33 @@ func TestChoose(t *testing.T) {
 	if err != nil || image || len(chosen) != 1 {
 		t.Errorf("kubectl: %d components, image %v, %v", len(chosen), image, err)
 	}
+	chosen, _, err = choose([]string{"e2e-agnhost"})
+	if err != nil || !slices.ContainsFunc(chosen, func(c Component) bool { return c.Name == "agnhost" }) || len(bases(chosen)) != 1 {
+		t.Errorf("e2e-agnhost: %+v, %v", chosen, err)
+	}
 	if _, _, err := choose([]string{"kubect"}); err == nil || !strings.Contains(err.Error(), "kubect") {
 		t.Errorf("kubect: %v", err)
 	}
 	if slices.Contains(Default(), "kubeadm") || !slices.Contains(Default(), "kubelet") {
 		t.Errorf("by default: %v", Default())
+	}
+}
+
+// What only upstream's tests need must cost nobody else a build, and what an image is made of
+// has to exist.
+func TestSuite(t *testing.T) {
+	for _, c := range suite() {
+		if !c.OnDemand {
+			t.Errorf("%s is built for every cluster", c.Name)
+		}
+		for _, name := range c.With {
+			component(t, name)
+		}
+		for _, folder := range c.Base {
+			if files, err := sourceFiles(folder); err != nil || files["setup.sh"] == "" {
+				t.Errorf("%s: source/%s: %v", c.Name, folder, err)
+			}
+		}
 	}
 }
 
@@ -246,7 +272,7 @@ func TestConcurrentBuildsShareTheWork(t *testing.T) {
 // A module whose hash is not pinned must not be built, whatever it holds.
 func TestUnpinnedModuleIsRefused(t *testing.T) {
 	c := small(t)
-	c.Binaries = []Binary{{"x", "rsc.io/quote"}}
+	c.Binaries = []Binary{{Name: "x", Package: "rsc.io/quote"}}
 	err := compile(t.Context(), c, t.TempDir(), t.TempDir())
 	if err == nil || !strings.Contains(err.Error(), "rsc.io/quote: import lookup disabled") {
 		t.Errorf("got %v", err)

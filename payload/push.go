@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,19 +66,34 @@ func (b *build) pushOne(ctx context.Context, c Component, p *Payload, registry *
 		}
 		layers = append(layers, l)
 	}
-	files := []image.File{{Path: "tmp/", Mode: 0o1777}, {Path: "etc/"}, {Path: "run/"}, {Path: "var/"}}
-	for _, bin := range c.Binaries {
-		files = append(files, image.File{Path: "usr/local/bin/" + bin.Name, From: p.bins[bin.Name]})
+	for _, folder := range c.Base {
+		l, err := b.baseLayer(folder, work)
+		if err != nil {
+			return err
+		}
+		layers = append(layers, l)
 	}
-	path := filepath.Join(work, c.Name+".tar")
-	l, err := image.WriteLayer(path, files)
+	l, err := image.WriteLayer(filepath.Join(work, c.Name+".tar"), programs(c, p))
 	if err != nil {
 		return err
 	}
-	defer os.Remove(path)
-	img, err := image.New([]string{"/usr/local/bin/" + c.Binaries[0].Name}, append(layers, l)...)
+	defer l.Remove()
+	run := c.Run
+	if run.IsZero() {
+		run.Entrypoint = []string{"/usr/local/bin/" + c.Binaries[0].Name}
+	}
+	img, err := image.New(run, append(layers, l)...)
 	if err != nil {
 		return err
+	}
+	for _, name := range c.Names {
+		other, err := image.Named(img, name)
+		if err != nil {
+			return err
+		}
+		if err := registry.Push(ctx, name, other); err != nil {
+			return err
+		}
 	}
 	if err := registry.Push(ctx, c.Image, img); err != nil {
 		return err
@@ -95,6 +111,45 @@ func (b *build) pushOne(ctx context.Context, c Component, p *Payload, registry *
 		return err
 	}
 	return os.WriteFile(note, []byte(k+" "+digest.String()+"\n"), 0o644)
+}
+
+// programs are the files of the image's uppermost layer.
+func programs(c Component, p *Payload) []image.File {
+	files := []image.File{{Path: "tmp/", Mode: 0o1777}, {Path: "etc/"}, {Path: "run/"}, {Path: "var/"}}
+	all := c.Binaries
+	for _, other := range Components() {
+		if slices.Contains(c.With, other.Name) {
+			all = append(all, other.Binaries...)
+		}
+	}
+	for _, bin := range all {
+		f := image.File{Path: "usr/local/bin/" + bin.Name, From: p.bins[bin.Name]}
+		if bin.Setuid {
+			f.Mode = 0o4755
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
+// baseLayer is the layer of a folder of source/, in a file of work. It is written once.
+func (b *build) baseLayer(folder, work string) (*image.Layer, error) {
+	if l := b.layers[folder]; l != nil {
+		return l, nil
+	}
+	files, err := image.Tree(b.dirs[folder])
+	if err != nil {
+		return nil, err
+	}
+	l, err := image.WriteLayer(filepath.Join(work, folder+".base.tar"), files)
+	if err != nil {
+		return nil, err
+	}
+	if b.layers == nil {
+		b.layers = map[string]*image.Layer{}
+	}
+	b.layers[folder] = l
+	return l, nil
 }
 
 // missing are the components whose image, as it would be made now, is not stored.
@@ -132,5 +187,15 @@ func (b *build) imageKey(c Component, p *Payload) (string, error) {
 	if c.Nft {
 		nft = filepath.Base(p.RootFS) + " " + protocolNames
 	}
-	return key(c.Image, b.keys[c.Name], nft)
+	parts := []any{c.Image, b.keys[c.Name], nft}
+	for _, name := range c.With {
+		parts = append(parts, b.keys[name])
+	}
+	for _, folder := range c.Base {
+		parts = append(parts, filepath.Base(b.dirs[folder]))
+	}
+	if len(c.Names) > 0 || !c.Run.IsZero() {
+		parts = append(parts, c.Names, c.Run)
+	}
+	return key(parts...)
 }

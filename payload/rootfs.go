@@ -2,6 +2,7 @@ package payload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -20,6 +21,8 @@ const debian = "bookworm"
 // epoch stands in for "now" wherever a build would write the time.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+var errNotRoot = errors.New("what is made of Debian's packages can only be made by root: run craton with sudo")
+
 // rootFSKey does not cover the versions of Debian's packages: the image has those of the
 // day on which it was made, with that day's security fixes.
 func rootFSKey() (string, error) {
@@ -34,7 +37,7 @@ func rootFSKey() (string, error) {
 // the meantime.
 func makeRootFS(ctx context.Context, dir, work string) error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("the machine image can only be made by root: run craton with sudo")
+		return errNotRoot
 	}
 	files, err := sourceFiles("rootfs")
 	if err != nil {
@@ -44,30 +47,36 @@ func makeRootFS(ctx context.Context, dir, work string) error {
 	if err := os.WriteFile(setup, []byte(files["setup.sh"]), 0o755); err != nil {
 		return err
 	}
-	args := []string{
-		// A mount and process namespace of its own: if we are killed, all of it goes.
-		"--mount", "--pid", "--fork", "--kill-child",
-		"mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--quiet", "--skip=check/empty",
-		"--include=" + strings.Join(strings.Fields(files["packages"]), ","),
+	err = debstrap(ctx, dir, work, "--variant=minbase", files["packages"],
 		"--dpkgopt=path-exclude=/usr/share/doc/*",
 		"--dpkgopt=path-include=/usr/share/doc/*/copyright",
 		"--dpkgopt=path-exclude=/usr/share/man/*",
 		"--dpkgopt=path-exclude=/usr/share/info/*",
 		"--dpkgopt=path-exclude=/usr/share/locale/*",
-		"--customize-hook=" + setup + ` "$1"`,
-		debian, dir,
-	}
-	if mirror := os.Getenv("CRATON_DEBIAN_MIRROR"); mirror != "" {
-		args = append(args, mirror)
-	}
-	_, err = command.Cmd{
-		Name: "unshare", Args: args, Timeout: buildTime, Attr: dieWithUs(),
-		Env: []string{fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch.Unix()), "TMPDIR=" + work},
-	}.Run(ctx)
+		"--customize-hook="+setup+` "$1"`)
 	if err != nil {
 		return err
 	}
 	return clampTimes(dir)
+}
+
+// debstrap unpacks Debian packages, named by their lines, into dir.
+func debstrap(ctx context.Context, dir, work, variant, packages string, more ...string) error {
+	args := append([]string{
+		// A mount and process namespace of its own: if we are killed, all of it goes.
+		"--mount", "--pid", "--fork", "--kill-child",
+		"mmdebstrap", "--mode=root", variant, "--format=directory", "--quiet", "--skip=check/empty",
+		"--include=" + strings.Join(strings.Fields(packages), ","),
+	}, more...)
+	args = append(args, debian, dir)
+	if mirror := os.Getenv("CRATON_DEBIAN_MIRROR"); mirror != "" {
+		args = append(args, mirror)
+	}
+	_, err := command.Cmd{
+		Name: "unshare", Args: args, Timeout: buildTime, Attr: dieWithUs(),
+		Env: []string{fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch.Unix()), "TMPDIR=" + work},
+	}.Run(ctx)
+	return err
 }
 
 // clampTimes sets the times of what the build itself wrote, so that two builds agree.

@@ -10,8 +10,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -64,6 +66,43 @@ func WriteLayer(path string, files []File) (*Layer, error) {
 		return nil, err
 	}
 	return &Layer{path, v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}, size.n}, nil
+}
+
+// Tree returns all files below a folder, for a layer that has them at its root.
+func Tree(root string) ([]File, error) {
+	var files []File
+	err := filepath.WalkDir(root, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || at == root {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, at)
+		if err != nil {
+			return err
+		}
+		f := File{Path: name, Mode: int64(info.Mode().Perm())}
+		if info.Mode()&fs.ModeSticky != 0 {
+			f.Mode |= 0o1000
+		}
+		switch {
+		case d.IsDir():
+			f.Path += "/"
+		case d.Type().IsRegular():
+			f.From = at
+		case d.Type() == fs.ModeSymlink:
+			if f.Link, err = os.Readlink(at); err != nil {
+				return err
+			}
+		default:
+			return nil // a device: the container runtime makes those that a container has
+		}
+		files = append(files, f)
+		return nil
+	})
+	return files, err
 }
 
 // withFolders adds the folders of the files and sorts all of them.
@@ -120,8 +159,19 @@ func writeEntry(w *tar.Writer, e File) error {
 	return err
 }
 
-// New makes an image of layers, lowest first, that runs entrypoint.
-func New(entrypoint []string, layers ...*Layer) (v1.Image, error) {
+// Run is what a container of an image does where its pod does not say.
+type Run struct {
+	Entrypoint []string `json:"entrypoint,omitempty"`
+	Cmd        []string `json:"cmd,omitempty"`
+	// User is a number: "" is root.
+	User string `json:"user,omitempty"`
+}
+
+// IsZero tells whether nothing is said.
+func (r Run) IsZero() bool { return len(r.Entrypoint)+len(r.Cmd)+len(r.User) == 0 }
+
+// New makes an image of layers, lowest first.
+func New(run Run, layers ...*Layer) (v1.Image, error) {
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	for _, l := range layers {
 		var err error
@@ -135,11 +185,26 @@ func New(entrypoint []string, layers ...*Layer) (v1.Image, error) {
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", arch
-	config.Config.Entrypoint = entrypoint
+	config.Config.Entrypoint, config.Config.Cmd, config.Config.User = run.Entrypoint, run.Cmd, run.User
 	config.Config.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	config.Config.WorkingDir = "/"
 	return mutate.ConfigFile(img, config)
 }
+
+// Named is the same image with its name in it. A container runtime shows two images of the
+// same bytes as one with two names: who asks which name a container has, gets either.
+func Named(img v1.Image, name string) (v1.Image, error) {
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	config.Config.Labels = map[string]string{"org.opencontainers.image.ref.name": name}
+	return mutate.ConfigFile(img, config)
+}
+
+// Remove removes the layer's file.
+func (l *Layer) Remove() error { return os.Remove(l.path) }
 
 // The methods below make a *Layer what go-containerregistry calls a layer.
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func TestSameFilesSameDigest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		img, err := New([]string{"/usr/local/bin/a"}, l)
+		img, err := New(Run{Entrypoint: []string{"/usr/local/bin/a"}}, l)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +94,7 @@ func TestImageIsOCI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := New([]string{"/a"}, l)
+	img, err := New(Run{Entrypoint: []string{"/a"}}, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,5 +152,66 @@ func TestResolveStaysInside(t *testing.T) {
 		if got := resolve(root, path); got != filepath.Join(root, want) {
 			t.Errorf("%s: %s, not %s", path, got, want)
 		}
+	}
+}
+
+// A layer of unpacked packages must be what was unpacked: links as links, and the rights that
+// programs of other users need.
+func TestTreeIsWhatWasUnpacked(t *testing.T) {
+	root := t.TempDir()
+	for _, err := range []error{
+		os.MkdirAll(filepath.Join(root, "usr/bin"), 0o755),
+		os.WriteFile(filepath.Join(root, "usr/bin/sh"), []byte("x"), 0o700),
+		os.Chmod(filepath.Join(root, "usr/bin/sh"), 0o555),
+		os.Symlink("usr/bin", filepath.Join(root, "bin")),
+		os.Mkdir(filepath.Join(root, "tmp"), 0o755),
+		os.Chmod(filepath.Join(root, "tmp"), 0o777|os.ModeSticky),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := Tree(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range files {
+		files[i].From = strings.TrimPrefix(files[i].From, root)
+	}
+	want := []File{
+		{Path: "bin", Link: "usr/bin", Mode: 0o777},
+		{Path: "tmp/", Mode: 0o1777},
+		{Path: "usr/", Mode: 0o755},
+		{Path: "usr/bin/", Mode: 0o755},
+		{Path: "usr/bin/sh", From: "/usr/bin/sh", Mode: 0o555},
+	}
+	if !slices.Equal(files, want) {
+		t.Errorf("%+v", files)
+	}
+}
+
+// Two names of one image must be two images: a container runtime calls a container by
+// whichever name it finds first.
+func TestNamedIsAnotherImage(t *testing.T) {
+	l, err := WriteLayer(filepath.Join(t.TempDir(), "x.tar"), []File{{Path: "a", From: write(t, "a")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := New(Run{Cmd: []string{"/a"}, User: "1234"}, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := Named(img, "a.b/c:d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := other.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := img.ConfigName()
+	b, _ := other.ConfigName()
+	if a == b || config.Config.User != "1234" || !slices.Equal(config.Config.Cmd, []string{"/a"}) {
+		t.Errorf("%s, %s, %+v", a, b, config.Config)
 	}
 }

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Makes unpacked Debian packages into what the image "busybox" of the end-to-end suite is.
+# $1 is its root.
+set -eu
+root=$1
+# A link for each of busybox's programs.
+chroot "$root" /bin/busybox --install -s /bin
+printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
+printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"

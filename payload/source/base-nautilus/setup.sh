@@ -1,0 +1,5 @@
+#!/bin/sh
+# The page of the image "nautilus" of the end-to-end suite.
+# $1 is its root, $2 the folder of Kubernetes' sources.
+set -eu
+cp "$2"/test/images/nautilus/html/* "$1/"
