@@ -16,6 +16,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 FILE ?= cluster.yaml
 
+# The clusters of make prove.
+SHAPES ?= $(basename $(notdir $(wildcard docs/proof/*.yaml)))
+
 # All but the tests on a real cluster, which are a target of their own.
 PACKAGES = $$(go list ./... | grep -v '^craton.dev/craton/test')
 
@@ -80,11 +83,9 @@ test-faults: build ## faults on real clusters, for hours; FAULTS="-short" for a 
 	mkdir -p bin/faults-report
 	$(SUDO) go run ./faults -report bin/faults-report/faults.md $(FAULTS)
 
-prove: build ## what each clause is for, by experiment on 1+1 in both profiles: about half an hour
-	mkdir -p docs/proof
-	for profile in document minimal; do \
-		printf 'name: prove-%s\nmasters: 1\nworkers: 1\nprofile: %s\n' $$profile $$profile > bin/prove-$$profile.yaml; \
-		$(SUDO) bin/craton prove --again --file bin/prove-$$profile.yaml --results docs/proof/1+1-$$profile.json; \
+prove: build ## what each clause is for, by experiment on the clusters of docs/proof: more than an hour; SHAPES="1+1-minimal" for some
+	for shape in $(SHAPES); do \
+		$(SUDO) bin/craton prove --again --file docs/proof/$$shape.yaml --results docs/proof/$$shape.json; \
 	done
 	bin/craton docs --dir docs
 

@@ -30,6 +30,11 @@ const (
 	IfProviderApart   Condition = "people sign in at a provider that is not within the egress to registries"
 )
 
+// Conditions of operations only.
+const (
+	IfAPIAmongRegistries Condition = "the API is within the egress to registries"
+)
+
 // Conditions of components only.
 const (
 	IfOwnEtcd Condition = "not using external etcd"

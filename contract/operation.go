@@ -110,7 +110,7 @@ func Operations() []Operation {
 				"master.egress.images", "infra.egress.images", "worker.egress.images",
 				"master.egress.api", "infra.egress.api", "worker.egress.api",
 			},
-			OnlyIf:     map[string]Condition{"master.egress.images": IfSeveralMasters, "master.egress.api": IfSeveralMasters},
+			OnlyIf:     stores(map[string]Condition{"master.egress.images": IfSeveralMasters, "master.egress.api": IfSeveralMasters}),
 			Components: []string{"kube-apiserver", "kube-proxy"},
 		},
 		{
@@ -279,9 +279,13 @@ func storing(others ...string) []string {
 		"master.ingress.etcd-pods", "master.egress.etcd-pods")
 }
 
-// stores adds to conditions those of storing: a single master has its member on its own machine.
+// stores adds to conditions those of storing, since a single master has its member on its own machine,
+// and those of the way to the API, which is the egress to registries unless the API is apart from it.
 func stores(others map[string]Condition) map[string]Condition {
-	out := map[string]Condition{"master.ingress.etcd-pods": IfSeveralMasters, "master.egress.etcd-pods": IfSeveralMasters}
+	out := map[string]Condition{
+		"master.ingress.etcd-pods": IfSeveralMasters, "master.egress.etcd-pods": IfSeveralMasters,
+		"infra.egress.images": IfAPIAmongRegistries, "worker.egress.images": IfAPIAmongRegistries,
+	}
 	maps.Copy(out, others)
 	return out
 }

@@ -51,7 +51,7 @@ const quick = 6 * time.Second
 // probes are by the contract's id.
 var probes = map[string]Operation{
 	"use-api":      {Do: useAPI, Limit: quick},
-	"check-health": {Do: checkHealth, Limit: quick},
+	"check-health": {Do: checkHealth, Limit: quick, lacks: balancer},
 	"join":         {Do: join, Limit: 25 * time.Second, Disturbs: true, lacks: notOnlyMasters},
 	"power-cycle":  {Do: powerCycle, Limit: 60 * time.Second, Disturbs: true, Slow: true, lacks: notOnlyMasters},
 
@@ -92,6 +92,13 @@ var probes = map[string]Operation{
 func notOnlyMasters(p *plan.Plan) string {
 	if len(of(p, contract.Infra, contract.Worker)) == 0 {
 		return "this cluster has masters only, on whose way to the API there is no rule"
+	}
+	return ""
+}
+
+func balancer(p *plan.Plan) string {
+	if !p.File.LoadBalancer {
+		return "this cluster has no load balancer"
 	}
 	return ""
 }
@@ -168,12 +175,17 @@ func missing(p *plan.Plan, o contract.Operation) string {
 // optional are components that take part in operations which clusters without them have, too.
 var optional = map[string]bool{"load-balancer": true, "etcd": true}
 
+// Needs tells whether an operation is expected to need a clause in a plan's cluster.
+func Needs(p *plan.Plan, o contract.Operation, clause string) bool {
+	condition, narrower := o.OnlyIf[clause]
+	return slices.Contains(o.Clauses, clause) && (!narrower || plan.Holds(condition, p.File))
+}
+
 // Predicted are the operations that a plan's cluster is expected to lose without a clause, by id.
 func Predicted(p *plan.Plan, clause string) []string {
 	ids := []string{}
 	for _, o := range contract.Operations() {
-		condition, narrower := o.OnlyIf[clause]
-		if slices.Contains(o.Clauses, clause) && missing(p, o) == "" && (!narrower || plan.Holds(condition, p.File)) {
+		if Needs(p, o, clause) && missing(p, o) == "" {
 			ids = append(ids, o.ID)
 		}
 	}

@@ -40,10 +40,9 @@ var deciders = map[contract.Condition]func(*cluster.Cluster) bool{
 	contract.IfInfraNodes:     func(c *cluster.Cluster) bool { return c.Infra > 0 },
 	// Machines of the embedded platform share the host's clock; elsewhere a file that
 	// names time servers says that the machines keep their own.
-	contract.IfOwnClock: func(c *cluster.Cluster) bool { return len(c.TimeServers) > 0 },
-	contract.IfRegistriesApart: func(c *cluster.Cluster) bool {
-		return len(c.Registries) > 0 || !egressOpens(contract.Registries, uint16(c.APIPort))
-	},
+	contract.IfOwnClock:           func(c *cluster.Cluster) bool { return len(c.TimeServers) > 0 },
+	contract.IfRegistriesApart:    apart,
+	contract.IfAPIAmongRegistries: func(c *cluster.Cluster) bool { return !apart(c) },
 
 	contract.IfDirectory: func(c *cluster.Cluster) bool { return c.Options.SignIn && len(c.SignIn.LDAP) > 0 },
 	// SAML is between the person's browser and the provider.
@@ -59,6 +58,11 @@ var deciders = map[contract.Condition]func(*cluster.Cluster) bool{
 
 	contract.IfOwnEtcd: func(c *cluster.Cluster) bool { return c.Etcd != "external" },
 	contract.IfConsole: func(c *cluster.Cluster) bool { return c.Options.Console },
+}
+
+// apart tells whether the way to the API is none that machines have to registries.
+func apart(c *cluster.Cluster) bool {
+	return len(c.Registries) > 0 || !egressOpens(contract.Registries, uint16(c.APIPort))
 }
 
 // egressOpens tells whether the contract has an egress to just this peer that opens a port.

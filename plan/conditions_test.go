@@ -84,6 +84,8 @@ func TestConditions(t *testing.T) {
 		{contract.IfSelfHostedEtcd, selfHosted, true},
 		{contract.IfEtcdSeed, nothing, false},
 		{contract.IfEtcdSeed, selfHosted, true},
+		{contract.IfAPIAmongRegistries, nothing, true},
+		{contract.IfAPIAmongRegistries, func(c *cluster.Cluster) { c.APIPort = 6443 }, false},
 		{contract.IfCloudPlugin, nothing, false},
 		{contract.IfCloudPlugin, func(c *cluster.Cluster) { c.Platform = "aws" }, true},
 		{contract.IfMasterIsNode, nothing, false},

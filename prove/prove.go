@@ -422,7 +422,7 @@ func (r *run) unused(id string) (verdict, detail string) {
 	var reasons []string
 	known := false
 	for _, o := range r.opt.Operations {
-		if !slices.Contains(o.Clauses, id) {
+		if !operation.Needs(r.opt.Plan, o.Operation, id) {
 			continue
 		}
 		known = true
