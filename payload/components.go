@@ -152,7 +152,7 @@ func Components() []Component {
 		{
 			Name: "dex", Version: "v2.45.1", Module: "github.com/dexidp/dex", License: "Apache-2.0",
 			Source: "dex", Image: "docker.io/dexidp/dex:v2.45.1", OnDemand: true,
-			Binaries: []Binary{{Name: "dex", Package: "main.go limit.go"}},
+			Binaries: []Binary{{Name: "dex", Package: "main.go limit.go patient.go"}},
 		},
 		{
 			Name: "traefik", Version: "v3.6.12", Module: "github.com/traefik/traefik/v3", License: "MIT",

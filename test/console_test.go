@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/command"
 	"craton.dev/craton/contract"
+	"craton.dev/craton/render/part/dex"
 	"craton.dev/craton/signin"
 )
 
@@ -92,6 +94,45 @@ func (l *lab) withoutDex(t *testing.T, place signin.Place, who *person) {
 		t.Errorf("without Dex a good token: %s %v", out, err)
 	}
 	way("del")
+}
+
+// replacedAPIServer protects people who begin to sign in while an API server is replaced: Dex, whose
+// state is there, lets none of them read of an error.
+func (l *lab) replacedAPIServer(t *testing.T) {
+	t.Helper()
+	query := url.Values{
+		"client_id": {dex.Client}, "redirect_uri": {"http://127.0.0.1:8000/"}, "response_type": {"code"}, "scope": {"openid"}, "state": {"x"},
+		"code_challenge": {strings.Repeat("a", 43)}, "code_challenge_method": {"S256"},
+	}
+	client, address := l.visitor(t), dex.Issuer(l.open(t).Plan)+"/auth?"+query.Encode()
+	if _, err := l.kubectl("-n", "kube-system", "rollout", "restart", "daemonset/kube-apiserver"); err != nil {
+		t.Fatal(err)
+	}
+	replaced := make(chan error, 1)
+	go func() {
+		_, err := l.kubectl("-n", "kube-system", "rollout", "status", "daemonset/kube-apiserver", "--timeout=90s")
+		time.Sleep(3 * time.Second) // the old one ends
+		replaced <- err
+	}()
+	for asked := 1; ; asked++ {
+		answer, err := client.Get(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusFound {
+			t.Fatalf("request %d, while the API server is replaced: %s", asked, answer.Status)
+		}
+		select {
+		case err := <-replaced:
+			if err != nil {
+				t.Error(err)
+			}
+			t.Logf("%d people began to sign in while the API server was replaced", asked)
+			return
+		case <-time.After(100 * time.Millisecond): // Dex lets twenty a second begin
+		}
+	}
 }
 
 // byDevice signs somebody in as on a machine without a browser: craton login shows a code, which

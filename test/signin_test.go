@@ -30,10 +30,10 @@ import (
 	"craton.dev/craton/signin"
 )
 
-// TestSignIn protects signing in on a real cluster, with kubectl and in the Console: turned on
-// while it runs, the first password is shown once, people do what their group may and no more, a
-// role that is taken away is gone at once and a group with the token; without Dex the
-// administrator's certificate works; turned off, nothing of it is left.
+// TestSignIn protects signing in on a real cluster, with kubectl and in the Console: a file as craton
+// init writes it ends with the Console's address and the first password, which is shown once; people
+// do what their group may and no more, a role that is taken away is gone at once and a group with
+// the token; without Dex the administrator's certificate works; turned off, nothing of it is left.
 func TestSignIn(t *testing.T) {
 	needHost(t)
 	l := newLab(t, signInCluster)
@@ -72,13 +72,10 @@ func TestSignIn(t *testing.T) {
 		}
 		return out
 	}
-	l.write(t, 1, 1)
-	up("off")
-	before := trust()
-
-	const roles = "  roles: [{group: 'local:developers', role: view}, {group: 'local:guests', role: none}]"
-	write(roles, "developers")
-	says := up("sign-in, Console and ingress turned on")
+	if _, err := l.craton("init", l.name, "--file", l.file); err != nil {
+		t.Fatal(err)
+	}
+	says := up("as craton init writes it")
 	shown := regexp.MustCompile(`(?m)^  name      (\S+)\n  password  (\S+)$`).FindStringSubmatch(says)
 	if shown == nil {
 		t.Fatal("no first password is shown")
@@ -86,7 +83,9 @@ func TestSignIn(t *testing.T) {
 	if at := "The Console is at https://" + l.plan(t).Network.Console; !strings.Contains(says, at) {
 		t.Errorf("up does not say %q:\n%s", at, says)
 	}
-	if out := up("again"); strings.Contains(out, "password") {
+	const roles = "  roles: [{group: 'local:developers', role: view}, {group: 'local:guests', role: none}]"
+	write(roles, "developers")
+	if out := up("with users"); strings.Contains(out, "password") {
 		t.Errorf("a password is shown again:\n%s", out)
 	}
 	c := l.open(t)
@@ -124,6 +123,8 @@ func TestSignIn(t *testing.T) {
 	expect(people[ben], "sign-in:local:"+ben, "auth", "whoami")
 	expect(people[ben], "Forbidden", "create", "namespace", "made-by-code")
 
+	l.replacedAPIServer(t)
+
 	write(roles, "guests")
 	up("a group taken away")
 	taken := time.Now()
@@ -145,8 +146,12 @@ func TestSignIn(t *testing.T) {
 
 	l.write(t, 1, 1)
 	up("turned off")
-	if after := trust(); after != before {
-		t.Errorf("turned off, the API server is told:\n%s\nbefore it was:\n%s", after, before)
+	want, err := manifests.Authentication(l.open(t).Plan, place.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := trust(); got != string(want) {
+		t.Errorf("turned off, the API server is told:\n%s\nexpected was:\n%s", got, want)
 	}
 	for _, kind := range []string{"all", "secret", "serviceaccount", "role", "rolebinding", "clusterrole", "clusterrolebinding", "crd", "ingress", "ingressclass"} {
 		eventually(t, 30*time.Second, func() error {

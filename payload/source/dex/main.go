@@ -187,7 +187,7 @@ func (c *config) store(log *slog.Logger) (storage.Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s = storage.WithStaticClients(s, c.StaticClients)
+	s = storage.WithStaticClients(patient{s}, c.StaticClients)
 	var connectors []storage.Connector
 	for _, one := range c.Connectors {
 		connectors = append(connectors, storage.Connector{ID: one.ID, Type: one.Type, Name: one.Name, Config: one.Config})
