@@ -74,6 +74,8 @@ type publisher struct {
 	client  kubernetes.Interface
 	written time.Time
 	last    *inventory.Counters
+	// clean is set when a cluster without the Console has no counters.
+	clean bool
 }
 
 func (p *publisher) publish(ctx context.Context) error {
@@ -86,9 +88,10 @@ func (p *publisher) publish(ctx context.Context) error {
 		if p.c, err = Open(p.name, Options{}); err != nil {
 			return err
 		}
-		p.applied = when
+		p.applied, p.clean = when, false
 	}
-	if !slices.Contains(p.c.Plan.Components, consoleComponent) || !p.c.founded() {
+	on := slices.Contains(p.c.Plan.Components, consoleComponent)
+	if !on && p.clean || !p.c.founded() {
 		return nil
 	}
 	if when, err = changedAt(p.c.kubeconfigPath()); err != nil {
@@ -104,6 +107,11 @@ func (p *publisher) publish(ctx context.Context) error {
 			return err
 		}
 		p.written = when
+	}
+	if !on {
+		p.last, err = nil, removeCounters(ctx, p.client)
+		p.clean = err == nil
+		return err
 	}
 	clauses, drops, err := p.c.Platform.Counters(ctx)
 	if err != nil {
@@ -166,6 +174,15 @@ func writeCounters(ctx context.Context, client kubernetes.Interface, last *inven
 		return last, errors.Join(errors.New("write the counters into the cluster"), err)
 	}
 	return next, nil
+}
+
+// removeCounters takes them away where nobody looks at them any more.
+func removeCounters(ctx context.Context, client kubernetes.Interface) error {
+	err := client.CoreV1().ConfigMaps(manifests.System).Delete(ctx, manifests.CountersConfigMap, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 func same(a, b map[string]inventory.Count) bool {
