@@ -53,6 +53,10 @@ const (
 	// way, then lets the requests end that it has.
 	acceptsOn = 5
 	drains    = 30
+	// reads is how long a request by HTTP/1.1 may take to be read, and with Traefik its answer ends
+	// with that too. It is the load balancer's limit to a connection: with Traefik's own minute,
+	// events and logs that somebody follows would end.
+	reads = 60 * 60
 
 	controller = "traefik.io/ingress-controller"
 )
@@ -227,6 +231,7 @@ func flags(p *plan.Plan, where plan.Ingress) []string {
 		flag("address", point.address)
 		flag("transport.lifecycle.requestacceptgracetimeout", acceptsOn)
 		flag("transport.lifecycle.gracetimeout", drains)
+		flag("transport.respondingtimeouts.readtimeout", reads)
 		if where.HostPorts {
 			flag("reuseport", true)
 		}
