@@ -38,6 +38,13 @@ func figures() []figure {
 		figure{title: "`audit`, 10,000 rules of AWS: processor time", sample: auditSample + " cpu", unit: "s"},
 		figure{title: "`audit`, 10,000 rules of AWS: peak memory", sample: auditSample + " B", unit: "MiB", scale: mib, goal: atMost, limit: 200},
 	)
+	out = append(out,
+		figure{title: "`verify`, 5 machines, all ports, tcp and udp: time", sample: liveSample, unit: "s", goal: atMost, limit: 20},
+		figure{title: "`verify`, all ports of a master from the user network, tcp and udp, against connecting to each tcp port", sample: pairSample, against: naivePairSample, unit: "s"},
+		figure{title: "`verify`, all ports of a master from the user network, tcp and udp, against nmap, tcp", sample: pairSample, against: nmapSample, unit: "s"},
+		figure{title: "`verify --static --watch`: a rule more in the fabric is told of after", sample: driftSample, unit: "s", goal: atMost, limit: 5},
+		figure{title: "`verify --static --watch`: peak memory", sample: watchSample, unit: "MiB", scale: mib, goal: atMost, limit: 20},
+	)
 	for _, load := range []struct {
 		title, sample, unit string
 		scale               float64
