@@ -1,8 +1,10 @@
 package audit_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 
 	"craton.dev/craton/audit"
 	"craton.dev/craton/cluster"
+	"craton.dev/craton/command"
 	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/nftables"
@@ -90,6 +93,31 @@ func TestNoFalseAlarmOnOurRules(t *testing.T) {
 					clean(t, run(t, opt, audit.Source{Name: "own.nft", Data: text}))
 				})
 			}
+		}
+	}
+}
+
+// The same for what a kernel lists of them, as text and as JSON: it writes rules in its own way.
+func TestNoFalseAlarmOnRulesThatAKernelLists(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("it makes a network namespace, which needs root")
+	}
+	p := planOf(t, "../examples/ha.yaml")
+	own, err := nftables.Machine(p, p.Machines[0].Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, rules := range map[string][]byte{"router": nftables.Fabric(p, nftables.Options{}), "machine": own} {
+		for _, flag := range []string{"", "--numeric", "--json"} {
+			t.Run(name+" list "+flag, func(t *testing.T) {
+				listed, err := command.Cmd{Name: "unshare", Args: []string{"--net", "sh", "-c", "nft --file - && nft " + flag + " list ruleset"},
+					Stdin: bytes.NewReader(rules)}.Run(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				clean(t, run(t, audit.Options{APIPort: p.Network.APIPort, PodNetwork: []netip.Prefix{p.Network.Pods}},
+					audit.Source{Name: "listed.nft", Data: listed}))
+			})
 		}
 	}
 }

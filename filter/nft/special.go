@@ -7,10 +7,13 @@ import (
 	"craton.dev/craton/packets"
 )
 
-// stateNumbers are the states by nft's names.
+// stateNumbers are the states by nft's names, and by its numbers: so they are listed by `nft -n`, as
+// text and in JSON.
 var stateNumbers = map[string]uint64{
 	"new": packets.New, "established": packets.Established, "related": packets.Related,
 	"invalid": packets.Invalid, "untracked": packets.Untracked,
+	"0x1": packets.Invalid, "0x2": packets.Established, "0x4": packets.Related, "0x8": packets.New, "0x40": packets.Untracked,
+	"1": packets.Invalid, "2": packets.Established, "4": packets.Related, "8": packets.New, "64": packets.Untracked,
 }
 
 // states is "ct state": its values are a mask, of which a packet has one.
