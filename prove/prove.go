@@ -152,7 +152,10 @@ func (r *run) sufficient(ctx context.Context) error {
 	if err := r.opt.Fabric.Enforce(ctx, r.opt.Plan, nil); err != nil {
 		return err
 	}
-	results := r.try(ctx, r.chosen(func(operation.Operation) bool { return true }), false)
+	// A proof that goes on has tried all of them before: that nothing is amiss, the quick ones show.
+	earlier := r.proof.Sufficient.Operations
+	goesOn := len(earlier) > 0 && !slices.ContainsFunc(earlier, func(one Result) bool { return !one.OK })
+	results := r.try(ctx, r.chosen(func(o operation.Operation) bool { return !goesOn || !o.Slow && !o.Disturbs }), false)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -165,6 +168,9 @@ func (r *run) sufficient(ctx context.Context) error {
 			}
 			results[i] = again[0]
 		}
+	}
+	if goesOn && !slices.ContainsFunc(results, func(one Result) bool { return !one.OK }) {
+		results = earlier
 	}
 	for _, one := range results {
 		r.took[one.ID] = time.Duration(one.Seconds * float64(time.Second))
@@ -205,6 +211,10 @@ func (r *run) chosen(want func(operation.Operation) bool) []operation.Operation 
 	})
 }
 
+// atOnce is how many operations are tried at the same time while all rules are there. Without a clause
+// all are: most of what breaks only waits.
+const atOnce = 6
+
 // try tries operations: at the same time those that disturb nobody, then the others. Where a
 // clause is out, an operation gets twice as long as it took before, and some seconds.
 func (r *run) try(ctx context.Context, ops []operation.Operation, out bool) []Result {
@@ -223,12 +233,19 @@ func (r *run) try(ctx context.Context, ops []operation.Operation, out bool) []Re
 			results[i].Detail = strings.ReplaceAll(fmt.Sprintf("%.400s", err.Error()), "\n", "; ")
 		}
 	}
-	done := make(chan bool)
+	done, room := make(chan bool), make(chan bool, atOnce)
 	waiting := 0
 	for i, o := range ops {
 		if !o.Disturbs {
 			waiting++
-			go func() { one(i); done <- true }()
+			go func() {
+				if !out {
+					room <- true
+					defer func() { <-room }()
+				}
+				one(i)
+				done <- true
+			}()
 		}
 	}
 	for range waiting {
