@@ -31,7 +31,7 @@ LONG := ^(TestRecoverMasters|TestReplace.*|TestInfra|TestExternalEtcd|TestSelfHo
 # Packages with tests on real etcd and API servers, which these variables name.
 ON_ETCD = $$(grep -rlE --include='*_test.go' 'CRATON_(ETCD|APISERVER)' . | xargs -n 1 dirname | sort -u)
 
-.PHONY: help setup setup-test build check lint test unit race fuzz cluster-test faults-short test-long test-faults prove up down docs bench
+.PHONY: help setup setup-test build check lint test unit race fuzz cluster-test faults-short test-long test-faults prove conformance conformance-network up down docs bench
 
 help: ## say what the targets are
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -88,6 +88,14 @@ prove: build ## what each clause is for, by experiment on the clusters of docs/p
 		$(SUDO) bin/craton prove --again --file docs/proof/$$shape.yaml --results docs/proof/$$shape.json; \
 	done
 	bin/craton docs --dir docs
+
+# Hours on two cores, so what has passed is not run again: CONFORMANCE=-again does.
+conformance: build ## upstream's conformance tests, behind the plan's rules: hours; CONFORMANCE="-part 1/4" and other flags
+	for profile in document minimal; do $(SUDO) go run ./conformance -profile $$profile $(CONFORMANCE) || failed=1; done; \
+		$(SUDO) go run ./conformance -page docs/conformance.md; exit $${failed:-0}
+
+conformance-network: ## those about the network only
+	$(MAKE) conformance CONFORMANCE="-focus '^\[sig-network\]' $(CONFORMANCE)"
 
 up: setup build ## bring the cluster of cluster.yaml (or FILE=…) up
 	@test -e $(FILE) || bin/craton init --file $(FILE)

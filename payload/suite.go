@@ -34,10 +34,14 @@ func suite() []Component {
 	page := image.Run{Entrypoint: []string{"/agnhost"}, Cmd: []string{"test-webserver"}}
 	shell := image.Run{Cmd: []string{"sh"}}
 	return []Component{
-		test(Component{Name: "e2e", Host: true, Binaries: []Binary{
-			{Name: "e2e.test", Package: "k8s.io/kubernetes/test/e2e", Test: true},
-			{Name: "ginkgo", Package: "github.com/onsi/ginkgo/v2/ginkgo"},
-		}}),
+		test(Component{Name: "e2e", Host: true,
+			Binaries: []Binary{{Name: "e2e.test", Package: "k8s.io/kubernetes/test/e2e", Test: true}}}),
+		{
+			// It runs several tests of one program at once.
+			Name: "ginkgo", Version: "v2.32.0", Module: "github.com/onsi/ginkgo/v2", License: "MIT",
+			Source: "ginkgo", Host: true, OnDemand: true,
+			Binaries: []Binary{{Name: "ginkgo", Package: "github.com/onsi/ginkgo/v2/ginkgo"}},
+		},
 		debian(Component{Name: "e2e-agnhost", Image: images + "agnhost:2.66.1", Names: []string{images + "agnhost:2.55"},
 			Base: []string{"base-tools"}, With: []string{"agnhost", "coredns"}, Run: agnhost}),
 		debian(Component{Name: "e2e-kitten", Image: images + "kitten:1.8",
@@ -53,8 +57,11 @@ func suite() []Component {
 			Run:      image.Run{Cmd: []string{"nnp"}}}),
 		debian(Component{Name: "e2e-nginx", Image: images + "nginx:1.27.0-2", Names: []string{images + "nginx:1.28.0-2"},
 			Base: []string{"base-busybox", "base-nginx"}, Run: image.Run{Cmd: []string{"nginx", "-g", "daemon off;"}}}),
-		test(Component{Name: "e2e-apiserver", Image: images + "sample-apiserver:1.29.2",
-			Binaries: []Binary{{Name: "sample-apiserver", Package: "k8s.io/sample-apiserver"}}}),
+		{
+			Name: "e2e-apiserver", Version: "v0.37.2", Module: "k8s.io/sample-apiserver", License: "Apache-2.0",
+			Source: "sample-apiserver", OnDemand: true, Image: images + "sample-apiserver:1.29.2",
+			Binaries: []Binary{{Name: "sample-apiserver", Package: "k8s.io/sample-apiserver"}},
+		},
 		test(Component{Name: "e2e-etcd", Image: "registry.k8s.io/etcd:3.7.0-0", With: []string{"etcd"}, Run: image.Run{Cmd: []string{"etcd"}}}),
 		test(Component{Name: "e2e-pause", Image: "registry.k8s.io/pause:3.10.2", With: []string{"pause"},
 			Run: image.Run{Entrypoint: []string{"/usr/local/bin/pause"}}}),

@@ -4,11 +4,7 @@ go 1.26.0
 
 godebug default=go1.26
 
-require (
-	github.com/onsi/ginkgo/v2 v2.32.0
-	k8s.io/kubernetes v1.37.2
-	k8s.io/sample-apiserver v0.0.0
-)
+require k8s.io/kubernetes v1.37.2
 
 replace (
 	k8s.io/api => k8s.io/api v0.37.2

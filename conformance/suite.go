@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"craton.dev/craton/bootstrap"
+	"craton.dev/craton/command"
+	"craton.dev/craton/payload"
+)
+
+const (
+	masters = 1
+	workers = 2
+	// grace is how long tests that are ended may take to clean up.
+	grace = 20 * time.Second
+	// upTime and downTime are limits: a cluster needs seconds.
+	upTime   = 5 * time.Minute
+	downTime = 2 * time.Minute
+)
+
+// suite is upstream's program, and the cluster that it runs on.
+type suite struct {
+	options
+	built *payload.Payload
+}
+
+// build makes what the payload has for it.
+func (s *suite) build(ctx context.Context) (err error) {
+	s.built, err = payload.Build(ctx, payload.Options{
+		Want: slices.Concat(payload.Default(), payload.Suite()),
+		Progress: func(e payload.Event) {
+			if e.State != payload.Cached {
+				say("payload: %s %s", e.State, e.Component)
+			}
+		},
+	})
+	return err
+}
+
+// tests are the names of all conformance tests.
+func (s *suite) tests(ctx context.Context) ([]string, error) {
+	list, err := command.Run(ctx, s.built.HostBin("e2e.test"), "--list-conformance-tests")
+	if err != nil {
+		return nil, err
+	}
+	return readTests(list)
+}
+
+// session is one run: when it began, how long its tests took, and what became of them.
+type session struct {
+	Began   string
+	Seconds float64
+	tests   []outcome
+}
+
+// play brings the cluster up, runs the tests on it and takes it down.
+func (s *suite) play(ctx context.Context, chosen []string) (done session, err error) {
+	if err := os.MkdirAll(s.logs, 0o755); err != nil {
+		return done, err
+	}
+	_, statErr := os.Stat(filepath.Join(bootstrap.StateRoot, s.cluster))
+	there := statErr == nil
+	if there && !s.keep {
+		if err := s.down(ctx); err != nil {
+			return done, err
+		}
+	}
+	if !s.keep {
+		defer func() { err = errors.Join(err, s.down(context.WithoutCancel(ctx))) }()
+	}
+	if !there || !s.keep {
+		if err := s.up(ctx); err != nil {
+			return done, err
+		}
+	}
+	c, err := bootstrap.Open(s.cluster, bootstrap.Options{})
+	if err != nil {
+		return done, err
+	}
+	if c.Plan.Profile != s.profile {
+		return done, fmt.Errorf("cluster %s has profile %s, not %s", s.cluster, c.Plan.Profile, s.profile)
+	}
+	kubeconfig, err := c.KubeconfigFile()
+	if err != nil {
+		return done, err
+	}
+	return s.run(ctx, kubeconfig, chosen)
+}
+
+func (s *suite) up(ctx context.Context) error {
+	file := filepath.Join(s.logs, s.cluster+".yaml")
+	text := fmt.Sprintf("name: %s\nmasters: %d\nworkers: %d\nprofile: %s\n", s.cluster, masters, workers, s.profile)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return err
+	}
+	say("bringing up %s, %d+%d, profile %s", s.cluster, masters, workers, s.profile)
+	_, err := command.Cmd{Name: s.craton, Args: []string{"up", "--file", file}, Timeout: upTime}.Run(ctx)
+	return err
+}
+
+func (s *suite) down(ctx context.Context) error {
+	_, err := command.Cmd{Name: s.craton, Args: []string{"down", "--cluster", s.cluster}, Timeout: downTime}.Run(ctx)
+	return err
+}
+
+// focus is the regular expression that names exactly these tests.
+func focus(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = regexp.QuoteMeta(name)
+	}
+	return "(" + strings.Join(quoted, "|") + ")$"
+}
+
+// run runs the tests. ginkgo runs several at once, and those marked [Serial] alone.
+func (s *suite) run(ctx context.Context, kubeconfig string, chosen []string) (session, error) {
+	began := time.Now()
+	done := session{Began: began.UTC().Format("2006-01-02 15:04")}
+	stamp := s.profile + "-" + began.UTC().Format("0102-150405")
+	log, err := os.Create(filepath.Join(s.logs, stamp+".log"))
+	if err != nil {
+		return done, err
+	}
+	defer log.Close()
+	say("%d tests, %d at once; what they say: %s", len(chosen), s.at, log.Name())
+	_, err = command.Cmd{
+		Name: s.built.HostBin("ginkgo"),
+		Args: []string{
+			fmt.Sprintf("--procs=%d", s.at), "--no-color", "--timeout=" + s.limit.String(), "--grace-period=" + grace.String(),
+			"--focus=" + focus(chosen), s.built.HostBin("e2e.test"), "--",
+			"--kubeconfig=" + kubeconfig, "--kubectl-path=" + s.built.HostBin("kubectl"), "--provider=skeleton",
+			// Upstream's tests wait until each machine takes pods, but for these.
+			"--non-blocking-taints=node-role.kubernetes.io/master,node-role.kubernetes.io/control-plane",
+			"--report-dir=" + s.logs, "--report-prefix=" + stamp + "_", "--e2e-output-dir=" + s.logs, "--disable-log-dump=true",
+		},
+		Dir: s.logs, Stdout: log, Stderr: log, Timeout: s.limit + 5*grace,
+	}.Run(ctx)
+	done.Seconds = time.Since(began).Seconds()
+	// It fails where a test has failed: its report tells. There is none where it could not begin.
+	junit := filepath.Join(s.logs, "junit_"+stamp+"_01.xml")
+	tests, readErr := readJUnit(junit, ctx.Err() != nil || time.Since(began) >= s.limit)
+	if readErr != nil {
+		return done, errors.Join(readErr, err)
+	}
+	for i := range tests {
+		tests[i].Began = done.Began
+	}
+	done.tests = tests
+	return done, ctx.Err()
+}
