@@ -19,7 +19,9 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/command"
@@ -144,6 +146,10 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("the role is still there: %s", out)
 	}
 
+	last, err := admin.store().Current(t.Context(), place)
+	if err != nil {
+		t.Fatal(err)
+	}
 	l.write(t, 1, 1)
 	up("turned off")
 	want, err := manifests.Authentication(l.open(t).Plan, place.CA)
@@ -162,9 +168,15 @@ func TestSignIn(t *testing.T) {
 			return nil
 		})
 	}
+	token := l.config(t)
+	token.BearerToken, token.CertData, token.KeyData = last.ID, nil, nil
+	as, err := kubernetes.NewForConfig(token)
+	if err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, 20*time.Second, func() error {
-		if out, _ := admin.kubectl("get", "nodes"); !strings.Contains(out, "Unauthorized") && !strings.Contains(out, "must be logged in") {
-			return fmt.Errorf("a token is still taken: %s", out)
+		if _, err := as.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); !apierrors.IsUnauthorized(err) {
+			return fmt.Errorf("a token is still taken: %v", err)
 		}
 		return nil
 	})
@@ -197,8 +209,7 @@ func (l *lab) person(t *testing.T, c *bootstrap.Cluster, place signin.Place, nam
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	store := signin.Store{Dir: filepath.Join(p.home, "cache", "craton", "tokens")} // signin.UserStore's, with this home
-	if err := store.Save(place, tokens); err != nil {
+	if err := p.store().Save(place, tokens); err != nil {
 		t.Fatal(err)
 	}
 	api, _, err := c.SignIn(true)
@@ -219,6 +230,11 @@ func (p *person) kubectl(args ...string) (string, error) {
 		return string(out) + failed.Stderr, err
 	}
 	return string(out), err
+}
+
+// store is signin.UserStore's, with this person's home.
+func (p *person) store() signin.Store {
+	return signin.Store{Dir: filepath.Join(p.home, "cache", "craton", "tokens")}
 }
 
 func (p *person) env() []string {
