@@ -65,12 +65,45 @@ func TestPredictions(t *testing.T) {
 		{"masters: 1\nworkers: 1\n", "master.egress.images", []string{"pull-image"}},
 		{"masters: 3\nworkers: 1\n", "master.egress.images", []string{"pod-uses-api", "pull-image"}},
 		{"masters: 1\nworkers: 1\n", "master.ingress.kubelet-read-only", nil},
+		// Without a quorum no API server has its store.
+		{"masters: 3\nworkers: 1\n", "master.ingress.etcd-peer", []string{
+			"call-webhook", "check-health", "drain", "exec", "heal-etcd", "join", "logs", "port-forward", "power-cycle", "proxy",
+			"renew-certificate", "replicate", "schedule", "store", "update",
+		}},
+		{"masters: 3\nworkers: 1\n", "master.egress.etcd-client", []string{"heal-etcd"}},
+		{"masters: 1\nworkers: 1\netcd: selfHosted\n", "master.ingress.etcd-pods", []string{}},
+		// Where the API is apart from the registries, the way to those is for images alone.
+		{"masters: 1\nworkers: 1\napiPort: 6443\n", "worker.egress.images", []string{"pull-image"}},
 		{"masters: 1\nworkers: 1\noptions:\n  readOnlyPort: true\n", "master.ingress.kubelet-read-only", []string{"kubelet-status"}},
 	} {
 		got := Predicted(planFor(t, test.text), test.clause)
 		slices.Sort(got)
 		if !slices.Equal(got, test.want) {
 			t.Errorf("%q: without %s, %v are predicted to break, expected %v", test.text, test.clause, got, test.want)
+		}
+	}
+}
+
+// TestNothingIsTriedWhereItMeansNothing protects from a probe that can only fail, or that says nothing, on
+// a cluster of that shape.
+func TestNothingIsTriedWhereItMeansNothing(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		not  []string
+	}{
+		{"masters: 1\nworkers: 0\n", []string{"join", "power-cycle", "renew-certificate", "replicate", "heal-etcd", "resource-metrics"}},
+		{"masters: 1\nworkers: 1\netcd: selfHosted\n", []string{"replicate", "heal-etcd"}},
+		{"masters: 1\nworkers: 1\ninfra: 1\nloadBalancer: false\n", []string{"check-health"}},
+		{"masters: 3\nworkers: 1\n", []string{"use-console", "machine-metrics", "use-cloud", "keep-time"}},
+	} {
+		ops, err := Of(planFor(t, test.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range ops {
+			if slices.Contains(test.not, o.ID) && o.Do != nil {
+				t.Errorf("%q: %s is tried", test.text, o.ID)
+			}
 		}
 	}
 }

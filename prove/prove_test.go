@@ -196,3 +196,31 @@ func TestGoesOn(t *testing.T) {
 		t.Errorf("the results of another plan are taken over: %v", err)
 	}
 }
+
+// TestStopsInTime protects the time that a proof is given: it ends between two clauses, what it has found
+// stays, and when it goes on it does not try again what takes long.
+func TestStopsInTime(t *testing.T) {
+	p, f := makePlan(t, "profile: minimal\n"), &fabric{}
+	file := filepath.Join(t.TempDir(), "proof.json")
+	opt := Options{Plan: p, Fabric: f, Operations: obeying(t, p, f, nil), File: file, For: time.Nanosecond}
+	proof, err := Run(t.Context(), opt)
+	if !errors.Is(err, ErrTime) || len(proof.Necessary) != 0 || len(proof.Sufficient.Operations) == 0 {
+		t.Fatalf("%v; %d clauses", err, len(proof.Necessary))
+	}
+	for i, o := range opt.Operations {
+		if o.Do != nil && o.Slow {
+			opt.Operations[i].Do = func(context.Context, *operation.Stage) (string, error) {
+				return "", errors.New("it was tried again")
+			}
+		}
+	}
+	opt.Clauses, opt.For = []string{"master.ingress.ssh"}, time.Hour
+	if proof, err = Run(t.Context(), opt); err != nil || !proof.has("master.ingress.ssh") {
+		t.Error(err)
+	}
+	for _, one := range proof.Sufficient.Operations {
+		if !one.OK {
+			t.Errorf("%s: %s", one.ID, one.Detail)
+		}
+	}
+}
