@@ -18,9 +18,11 @@ func WriteMarkdown(to io.Writer, proofs ...*Proof) error {
 	}
 	for _, p := range proofs {
 		fmt.Fprintf(&b, "\n## %s, profile %s\n\n", p.Shape, p.Profile)
-		fmt.Fprintf(&b, "Cluster `%s`, from %s to %s UTC", p.Cluster, p.Began.Format("2006-01-02 15:04"), p.Ended.Format("15:04"))
-		if !p.Complete {
-			b.WriteString(", not complete")
+		fmt.Fprintf(&b, "Cluster `%s`, from %s ", p.Cluster, p.Began.Format("2006-01-02 15:04"))
+		if p.Ended.IsZero() {
+			b.WriteString("UTC, stopped before every clause had its turn")
+		} else {
+			fmt.Fprintf(&b, "to %s UTC", p.Ended.Format("15:04"))
 		}
 		count := map[string]int{}
 		for _, n := range p.Necessary {
@@ -73,8 +75,8 @@ func WriteMarkdown(to io.Writer, proofs ...*Proof) error {
 
 // overview says of each clause what each proof has found, and why some have no verdict in any.
 func overview(b *strings.Builder, proofs []*Proof) {
-	b.WriteString("\n## Every clause\n\nIn how many of these experiments a clause is needed, and how many operations break without it; \"open twice\" where another clause opens " +
-		"the same, \"unused\" where nothing uses what it opens; empty where it opens nothing there.\n\n| clause |")
+	b.WriteString("\n## Every clause\n\nWhere a clause is needed, and how many operations break without it; \"open twice\" where another clause opens " +
+		"the same, \"unused\" where nothing uses what it opens; empty where it opens nothing there, and – where the proof was stopped before.\n\n| clause |")
 	for _, p := range proofs {
 		fmt.Fprintf(b, " %s, %s |", p.Shape, p.Profile)
 	}
@@ -85,7 +87,7 @@ func overview(b *strings.Builder, proofs []*Proof) {
 		for _, p := range proofs {
 			i := slices.IndexFunc(p.Necessary, func(n Necessity) bool { return n.Clause == c.ID })
 			if i < 0 {
-				row += " not tried |"
+				row += " – |"
 				continue
 			}
 			n := p.Necessary[i]
@@ -111,10 +113,13 @@ func overview(b *strings.Builder, proofs []*Proof) {
 		if seen {
 			fmt.Fprintf(b, "| %s |%s\n", c.ID, row)
 		} else {
+			if len(reasons) == 0 {
+				reasons = []string{"each proof was stopped before"}
+			}
 			without = append(without, fmt.Sprintf("- %s: %s\n", c.ID, cellText(strings.Join(reasons, "; "))))
 		}
 	}
-	b.WriteString("\nWith no verdict by experiment in any of them:\n\n" + strings.Join(without, ""))
+	b.WriteString("\nWith no verdict by experiment in any of these experiments:\n\n" + strings.Join(without, ""))
 }
 
 // cellText is text that does not end its cell.

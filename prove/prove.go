@@ -84,6 +84,11 @@ func Run(ctx context.Context, opt Options) (*Proof, error) {
 		return nil, err
 	}
 	r.proof = proof
+	for _, c := range contract.Clauses() {
+		if opt.Clauses == nil && !slices.Contains(clauses, c.ID) && !proof.has(c.ID) {
+			proof.add(Necessity{Clause: c.ID, Predicted: []string{}, Broken: []string{}, Verdict: Untested, Detail: notHere(opt.Plan, c)})
+		}
+	}
 	if err := r.sufficient(ctx); err != nil {
 		return proof, err
 	}
@@ -97,7 +102,7 @@ func Run(ctx context.Context, opt Options) (*Proof, error) {
 			continue
 		}
 		if opt.For > 0 && time.Since(began) > opt.For {
-			return proof, fmt.Errorf("%w: %d of %d clauses have a verdict; the same command goes on there", ErrTime, len(proof.Necessary), len(clauses))
+			return proof, fmt.Errorf("%w: %d of %d clauses have a verdict; the same command goes on there", ErrTime, i, len(clauses))
 		}
 		n, err := r.necessary(ctx, id)
 		if err != nil {
@@ -107,11 +112,6 @@ func Run(ctx context.Context, opt Options) (*Proof, error) {
 		opt.Progress(fmt.Sprintf("%d of %d: %s is %s%s (%.0f s)", i+1, len(clauses), id, n.Verdict, broke(n), n.Seconds))
 		if err := save(opt.File, proof); err != nil {
 			return proof, err
-		}
-	}
-	for _, c := range contract.Clauses() {
-		if opt.Clauses == nil && !proof.has(c.ID) {
-			proof.add(Necessity{Clause: c.ID, Predicted: []string{}, Broken: []string{}, Verdict: Untested, Detail: notHere(opt.Plan, c)})
 		}
 	}
 	proof.Complete = opt.Clauses == nil && !opt.Brief

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"craton.dev/craton/contract"
@@ -48,7 +49,8 @@ func begin(opt Options) (*Proof, error) {
 		return fresh, nil
 	}
 	if opt.Progress != nil {
-		opt.Progress(fmt.Sprintf("going on from %s: %d clauses are done", opt.File, len(old.Necessary)))
+		done := slices.DeleteFunc(slices.Clone(old.Necessary), func(n Necessity) bool { return len(n.Results) == 0 })
+		opt.Progress(fmt.Sprintf("going on from %s: %d clauses are done", opt.File, len(done)))
 	}
 	return old, nil
 }
