@@ -59,6 +59,10 @@ func (c *Cluster) ask(ctx context.Context, check part.Check) error {
 	defer cancel()
 	authorities := x509.NewCertPool()
 	authorities.AppendCertsFromPEM(c.Secrets.Authorities[pki.KubernetesCA].Cert)
+	if c.Plan.File.IngressCertificate != nil {
+		// Whom its authority is trusted by is the user's business; that it is the one of the file is ours.
+		authorities.AppendCertsFromPEM(c.Secrets.Pairs[plan.IdentityIngress].Cert)
+	}
 	client := &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives: true,

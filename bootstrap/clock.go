@@ -47,18 +47,23 @@ func certificates(dir, folder string) []validity {
 	files, _ := filepath.Glob(filepath.Join(dir, folder, "*.pem"))
 	var found []validity
 	for _, f := range files {
-		data, err := os.ReadFile(f)
-		if err != nil {
+		found = append(found, certificatesIn(f, strings.TrimSuffix(filepath.Base(f), ".pem"))...)
+	}
+	return found
+}
+
+// certificatesIn are those of a file, under a name; none where it cannot be read.
+func certificatesIn(file, name string) (found []validity) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if block.Type != "CERTIFICATE" || err != nil {
 			continue
 		}
-		for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-			cert, err := x509.ParseCertificate(block.Bytes)
-			if block.Type != "CERTIFICATE" || err != nil {
-				continue
-			}
-			name := strings.TrimSuffix(filepath.Base(f), ".pem")
-			found = append(found, validity{name, cert.NotBefore, cert.NotAfter})
-		}
+		found = append(found, validity{name, cert.NotBefore, cert.NotAfter})
 	}
 	return found
 }

@@ -281,6 +281,12 @@ func (c *Cluster) certificateMetrics() metrics.Family {
 			add(v.name, v)
 		}
 	}
+	if own := c.Plan.File.IngressCertificate; own != nil {
+		for _, v := range certificatesIn(own.CertFile, plan.IdentityIngress) {
+			add(v.name, v)
+			break // the others are of its authorities
+		}
+	}
 	return out
 }
 

@@ -42,6 +42,8 @@ type Cluster struct {
 	Etcd               string `json:"etcd"`         // internal | external | selfHosted
 	// ExternalEtcd is required exactly when Etcd is external.
 	ExternalEtcd *ExternalEtcd `json:"externalEtcd,omitempty"`
+	// IngressCertificate is the user's own; nil where the cluster's authority issues one.
+	IngressCertificate *IngressCertificate `json:"ingressCertificate,omitempty"`
 	// Ingress is nodePort or hostPort; it defaults to nodePort exactly where there is a load
 	// balancer.
 	Ingress   string `json:"ingress"`
@@ -66,6 +68,13 @@ type ExternalEtcd struct {
 	CAFile    string   `json:"caFile"`
 	CertFile  string   `json:"certFile"`
 	KeyFile   string   `json:"keyFile"`
+}
+
+// IngressCertificate is what the ingress shows who asks for the console's name, or for a name that
+// no Ingress object has a certificate for.
+type IngressCertificate struct {
+	CertFile string `json:"certFile"`
+	KeyFile  string `json:"keyFile"`
 }
 
 // Options turn on what the document's MAY clauses are for, and optional components.

@@ -142,6 +142,9 @@ func TestParseFaults(t *testing.T) {
 		{"loadBalancer: false\ninfra: 0", "3:8", "infra", "neither a load balancer nor an infra machine"},
 		{"workers: 0\nschedulableMasters: false", "3:21", "schedulableMasters", "no machine would run applications"},
 
+		{"ingressCertificate: {certFile: a, keyFile: b}", "2:21", "ingressCertificate", "but options.ingress is off"},
+		{"options: {ingress: true}\ningressCertificate: {certFile: a}", "3:21", "ingressCertificate.keyFile", "is missing"},
+
 		// etcd.
 		{"etcd: external", "2:7", "externalEtcd", "is missing, and etcd is external"},
 		{external("https://192.0.2.1:2379", "etcd: internal"), "4:3", "externalEtcd", "but etcd is internal"},

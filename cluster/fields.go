@@ -112,6 +112,11 @@ func fields() []field {
 			doc: "How traffic reaches the ingress controller. nodePort: on the node ports of the platform document, behind a load balancer. hostPort: on the ordinary ports of the machines that run it, which are the infra machines or else the workers.",
 			at:  func(c *Cluster) any { return &c.Ingress }},
 
+		{name: "ingressCertificate", kind: section, otherwise: "absent: the cluster's own authority issues one",
+			doc:     "A certificate of yours for the console's name, which browsers then trust as they trust its authority.",
+			present: func(c *Cluster) bool { return c.IngressCertificate != nil },
+			fields:  ingressCertificateFields()},
+
 		{name: "userNetwork", standard: "10.0.0.0/24", check: checkNetwork(0, 32), pattern: prefixPattern,
 			doc:     "Where the users' kubectl, browsers and ssh come from.",
 			accepts: "an IPv4 network that overlaps none of the others",
@@ -183,6 +188,26 @@ func fields() []field {
 	}
 }
 
+// where says which paths are accepted.
+const where = "an absolute path, or one from the folder of the cluster file"
+
+func ingressCertificateFields() []field {
+	own := func(c *Cluster) *IngressCertificate {
+		if c.IngressCertificate == nil {
+			c.IngressCertificate = &IngressCertificate{}
+		}
+		return c.IngressCertificate
+	}
+	return []field{
+		{name: "certFile", required: true, check: checkFile, pattern: `\S`, accepts: where, example: "console.crt",
+			doc: "The certificate and those between it and its authority, PEM. It has to name <name>.<subdomain>.",
+			at:  func(c *Cluster) any { return &own(c).CertFile }},
+		{name: "keyFile", required: true, check: checkFile, pattern: `\S`, accepts: where, example: "console.key",
+			doc: "Its key, PEM.",
+			at:  func(c *Cluster) any { return &own(c).KeyFile }},
+	}
+}
+
 func externalEtcdFields() []field {
 	// A section in the file becomes a value here on its first field.
 	external := func(c *Cluster) *ExternalEtcd {
@@ -191,7 +216,6 @@ func externalEtcdFields() []field {
 		}
 		return c.ExternalEtcd
 	}
-	const where = "an absolute path, or one from the folder of the cluster file"
 	return []field{
 		{name: "endpoints", kind: list, required: true, check: checkEndpoint,
 			pattern: `^https://(` + octet + `\.){3}` + octet + `:[0-9]{1,5}$`,

@@ -48,6 +48,9 @@ func (c *Cluster) resolve(dir string) error {
 	if c.ExternalEtcd != nil {
 		files = append(files, &c.ExternalEtcd.CAFile, &c.ExternalEtcd.CertFile, &c.ExternalEtcd.KeyFile)
 	}
+	if c.IngressCertificate != nil {
+		files = append(files, &c.IngressCertificate.CertFile, &c.IngressCertificate.KeyFile)
+	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return fmt.Errorf("cluster file: %w", err)

@@ -117,6 +117,11 @@ func (s store) ensure(p *plan.Plan) (*Secrets, error) {
 			return nil, err
 		}
 	}
+	if p.File != nil && p.File.IngressCertificate != nil {
+		if out.Pairs[plan.IdentityIngress], err = readIngressCertificate(p.File.IngressCertificate, p.Network.Console); err != nil {
+			return nil, err
+		}
+	}
 	if p.File != nil && p.File.ExternalEtcd != nil {
 		out.Authorities[ExternalEtcd], out.Pairs[ExternalEtcd], err = ReadExternalEtcd(p.File.ExternalEtcd)
 		if err != nil {
@@ -138,6 +143,25 @@ func unique(tokens map[string]string) error {
 		seen[id] = machine
 	}
 	return nil
+}
+
+// readIngressCertificate reads the user's certificate for the ingress. The error names the field and
+// the file. That it has ended is none: what else the cluster does goes on.
+func readIngressCertificate(c *cluster.IngressCertificate, name string) (pair Pair, err error) {
+	if pair.Cert, err = os.ReadFile(c.CertFile); err != nil {
+		return pair, fmt.Errorf("ingressCertificate.certFile: %w: put the ingress's certificate there", err)
+	}
+	if pair.Key, err = os.ReadFile(c.KeyFile); err != nil {
+		return pair, fmt.Errorf("ingressCertificate.keyFile: %w: put the key of the ingress's certificate there", err)
+	}
+	leaf, _, err := parsePair(pair)
+	if err != nil {
+		return pair, fmt.Errorf("ingressCertificate.certFile: %s and %s: %w: expected a certificate and its key in PEM", c.CertFile, c.KeyFile, err)
+	}
+	if err := leaf.VerifyHostname(name); err != nil {
+		return pair, fmt.Errorf("ingressCertificate.certFile: %s: %w: browsers ask for that name, get a certificate that has it", c.CertFile, err)
+	}
+	return pair, nil
 }
 
 // ReadExternalEtcd reads what the user has of an external etcd: the certificate of its

@@ -367,6 +367,46 @@ func TestIssueServer(t *testing.T) {
 	}
 }
 
+// TestIngressCertificate protects that the ingress has the user's certificate where the file names one,
+// and that one that no browser would take is refused before anything starts.
+func TestIngressCertificate(t *testing.T) {
+	dir, p := t.TempDir(), testPlan()
+	authority := ensure(t, dir, p, t0).Authorities[plan.KubernetesCA]
+	write := func(name string, data []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	made := func(host string) (cert, key string, pair Pair) {
+		pair, err := IssueServer(authority, []string{host}, nil, t0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return write("cert", pair.Cert), write("key", pair.Key), pair
+	}
+	p.Network.Console = "a.example.com"
+	cert, key, pair := made("a.example.com")
+	other, otherKey, _ := made("b.example.com")
+	own := &cluster.IngressCertificate{CertFile: cert, KeyFile: key}
+	p.File = &cluster.Cluster{IngressCertificate: own}
+	if got := ensure(t, dir, p, t0).Pairs[plan.IdentityIngress]; !bytes.Equal(got.Cert, pair.Cert) || !bytes.Equal(got.Key, pair.Key) {
+		t.Error("the ingress has another certificate")
+	}
+	for name, c := range map[string]struct{ cert, key, says string }{
+		"of another name": {other, otherKey, "ingressCertificate.certFile"},
+		"another's key":   {cert, otherKey, "do not belong together"},
+		"no certificate":  {cert + "x", key, "ingressCertificate.certFile"},
+		"no key":          {cert, key + "x", "ingressCertificate.keyFile"},
+	} {
+		*own = cluster.IngressCertificate{CertFile: c.cert, KeyFile: c.key}
+		if _, err := Ensure(dir, p, t0); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestExternalEtcd protects that the user's own files are checked before anything starts.
 func TestExternalEtcd(t *testing.T) {
 	dir := t.TempDir()

@@ -77,7 +77,7 @@ func identitiesOf(c *cluster.Cluster, network Network, machines []Machine) []Ide
 			DNSNames: []string{network.Console}, Usages: []string{server}, Days: yearDays,
 		})
 	}
-	if c.Options.Ingress {
+	if c.Options.Ingress && c.IngressCertificate == nil {
 		ids = append(ids, Identity{
 			Name: IdentityIngress, CA: KubernetesCA, CommonName: network.Console,
 			DNSNames: []string{network.Console}, Usages: []string{server}, Days: yearDays,

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -97,7 +99,11 @@ func TestIngress(t *testing.T) {
 				}
 			}
 			testIngressRestart(t, l)
-			way.write(t, l, "profile: minimal")
+			more := []string{"profile: minimal"}
+			if way.name == "hostPort" {
+				more = append(more, ownCertificate(t, l))
+			}
+			way.write(t, l, more...)
 			l.up(t)
 			testIngressAnswers(t, l)
 			testIngressPorts(t, l)
@@ -184,16 +190,44 @@ func startStream(t *testing.T, l *lab) (ended <-chan error) {
 	return done
 }
 
-// visitor is a client in the user network that knows the cluster's names and authority.
+// ownCertificate is a line of a cluster file with a certificate for the console's name by an authority
+// that is not Kubernetes'.
+func ownCertificate(t *testing.T, l *lab) string {
+	t.Helper()
+	c := l.open(t)
+	secrets, err := pki.Held(l.state("pki"), c.Plan, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := pki.IssueServer(secrets.Registry, []string{c.Plan.Network.Console}, nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "console.crt"), filepath.Join(dir, "console.key")
+	for file, data := range map[string][]byte{cert: pair.Cert, key: pair.Key} {
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fmt.Sprintf("ingressCertificate: {certFile: %s, keyFile: %s}", cert, key)
+}
+
+// visitor is a client in the user network that knows the cluster's names and authority, or trusts
+// nothing but the certificate of the cluster file where there is one.
 func (l *lab) visitor(t *testing.T) *http.Client {
 	t.Helper()
 	c, p := l.open(t), l.plan(t)
-	secrets, err := pki.Ensure(l.state("pki"), c.Plan, time.Now())
+	secrets, err := pki.Held(l.state("pki"), c.Plan, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(secrets.Authorities[pki.KubernetesCA].Cert)
+	if c.Plan.File.IngressCertificate != nil {
+		roots.AppendCertsFromPEM(secrets.Pairs[plan.IdentityIngress].Cert)
+	} else {
+		roots.AppendCertsFromPEM(secrets.Authorities[pki.KubernetesCA].Cert)
+	}
 	return &http.Client{
 		Timeout:       10 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -219,7 +253,7 @@ func testIngressAnswers(t *testing.T, l *lab) {
 	p, client := l.plan(t), l.visitor(t)
 	l.apply(t, fmt.Sprintf(behindIngress, payload.Image("agnhost"), webPort, p.Network.Console))
 	want := local.UserAddress(p.Network).String()
-	eventually(t, time.Minute, func() error {
+	eventually(t, 2*time.Minute, func() error { // a certificate is there when the kubelet has looked after it
 		from, err := get(client, "https://"+p.Network.Console+"/header?key=X-Forwarded-For")
 		if err == nil && strings.TrimSpace(from) != want {
 			err = fmt.Errorf("the application is told of a client at %q, expected %s", from, want)
