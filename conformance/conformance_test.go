@@ -2,12 +2,17 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"craton.dev/craton/cluster"
+	"craton.dev/craton/contract"
+	"craton.dev/craton/plan"
 )
 
 // A test whose failure is taken for anything else would make the page say that all is well;
@@ -140,5 +145,34 @@ func TestReasons(t *testing.T) {
 		if (r.lacks == "") == (r.why == "") {
 			t.Errorf("%s: one of lacks and why is expected", r.tests)
 		}
+	}
+}
+
+// What is compared with the rules must be without any: a rule that is left would let a test fail
+// that the rules are not the cause of. The plan itself has to stay as it is.
+func TestOpenLetsAllPass(t *testing.T) {
+	file, err := cluster.Parse("cluster.yaml", []byte("name: x\nmasters: 1\nworkers: 2\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := plan.Make(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := len(p.Rules)
+	wide := open(p)
+	if len(p.Rules) != rules || len(wide.Rules) != 8 {
+		t.Errorf("%d rules, and %d open ones", len(p.Rules), len(wide.Rules))
+	}
+	address := func(m int) netip.Addr { return p.Machines[m].Address }
+	for _, a := range []struct{ from, to int }{{1, 2}, {0, 1}, {2, 0}} {
+		for _, protocol := range []contract.Protocol{contract.TCP, contract.UDP} {
+			if ok, _ := wide.Allows(address(a.from), address(a.to), protocol, 31000); !ok {
+				t.Errorf("%s to %s, %s: does not pass", p.Machines[a.from].Name, p.Machines[a.to].Name, protocol)
+			}
+		}
+	}
+	if ok, _ := p.Allows(address(1), address(2), contract.TCP, 31000); ok {
+		t.Error("the plan itself lets a worker reach a node port of another one: try another port here")
 	}
 }

@@ -20,6 +20,8 @@ type outcome struct {
 	Seconds float64 `json:"seconds"`
 	// Failure is what the test said, where it failed.
 	Failure string `json:"failure,omitempty"`
+	// Open is what became of it without the rules, where that was tried.
+	Open string `json:"open,omitempty"`
 	// Began is when its run began, in UTC.
 	Began string `json:"began,omitempty"`
 }

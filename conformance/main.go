@@ -142,7 +142,7 @@ func report(chosen []string, done session) bool {
 	for _, t := range done.tests {
 		count[t.Verdict]++
 		if t.Verdict == failed {
-			say("failed: %s: %s", t.Name, firstLine(t.Failure))
+			say("failed: %s: %s%s", t.Name, firstLine(t.Failure), t.compared())
 		}
 	}
 	say("%d passed, %d failed, %d of %d not run in %.0f s", count[passed], count[failed], len(chosen)-len(done.tests), len(chosen), done.Seconds)

@@ -21,7 +21,7 @@ pulled from the platform's registry under their usual names. "make conformance-n
 [sig-network] only. The images are made of Debian's packages and Kubernetes' own programs, as far as the tests use
 them: no upstream image can be had where this was made.
 
-A test that fails behind the rules and passes without them would be a finding about the contract. The run goes
+What fails is run once more with the fabric open: a test that passes then is a finding about the contract. The run goes
 in parts, so "not run" means that no run has got to the test yet: it says nothing of what it would show.
 `)
 	before := b.Len()
@@ -110,7 +110,18 @@ func section(b *strings.Builder, r *results) {
 			if reason == "" {
 				reason = "not looked into. It said: `" + strings.ReplaceAll(firstLine(last[name].Failure), "`", "'") + "`"
 			}
-			fmt.Fprintf(b, "- %s: %s\n", name, reason)
+			fmt.Fprintf(b, "- %s: %s%s\n", name, reason, last[name].compared())
 		}
 	}
+}
+
+// compared says what became of a failed test without the rules.
+func (t outcome) compared() string {
+	switch t.Open {
+	case passed:
+		return " (It passes without the rules.)"
+	case failed:
+		return " (It fails without the rules, too.)"
+	}
+	return " (It was not run without the rules.)"
 }

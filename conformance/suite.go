@@ -92,8 +92,15 @@ func (s *suite) play(ctx context.Context, chosen []string) (done session, err er
 	if err != nil {
 		return done, err
 	}
-	return s.run(ctx, kubeconfig, chosen)
+	limit := time.Now().Add(s.limit)
+	if done, err = s.run(ctx, kubeconfig, chosen, s.limit-s.compareTime()); err != nil {
+		return done, err
+	}
+	return done, s.compare(ctx, c, kubeconfig, &done, time.Until(limit))
 }
+
+// compareTime is what is kept of the limit for looking at failures without the rules.
+func (s *suite) compareTime() time.Duration { return s.limit / 5 }
 
 func (s *suite) up(ctx context.Context) error {
 	file := filepath.Join(s.logs, s.cluster+".yaml")
@@ -121,7 +128,7 @@ func focus(names []string) string {
 }
 
 // run runs the tests. ginkgo runs several at once, and those marked [Serial] alone.
-func (s *suite) run(ctx context.Context, kubeconfig string, chosen []string) (session, error) {
+func (s *suite) run(ctx context.Context, kubeconfig string, chosen []string, limit time.Duration) (session, error) {
 	began := time.Now()
 	done := session{Began: began.UTC().Format("2006-01-02 15:04")}
 	stamp := s.profile + "-" + began.UTC().Format("0102-150405")
@@ -134,19 +141,19 @@ func (s *suite) run(ctx context.Context, kubeconfig string, chosen []string) (se
 	_, err = command.Cmd{
 		Name: s.built.HostBin("ginkgo"),
 		Args: []string{
-			fmt.Sprintf("--procs=%d", s.at), "--no-color", "--timeout=" + s.limit.String(), "--grace-period=" + grace.String(),
+			fmt.Sprintf("--procs=%d", s.at), "--no-color", "--timeout=" + limit.String(), "--grace-period=" + grace.String(),
 			"--focus=" + focus(chosen), s.built.HostBin("e2e.test"), "--",
 			"--kubeconfig=" + kubeconfig, "--kubectl-path=" + s.built.HostBin("kubectl"), "--provider=skeleton",
 			// Upstream's tests wait until each machine takes pods, but for these.
 			"--non-blocking-taints=node-role.kubernetes.io/master,node-role.kubernetes.io/control-plane",
 			"--report-dir=" + s.logs, "--report-prefix=" + stamp + "_", "--e2e-output-dir=" + s.logs, "--disable-log-dump=true",
 		},
-		Dir: s.logs, Stdout: log, Stderr: log, Timeout: s.limit + 5*grace,
+		Dir: s.logs, Stdout: log, Stderr: log, Timeout: limit + 5*grace,
 	}.Run(ctx)
 	done.Seconds = time.Since(began).Seconds()
 	// It fails where a test has failed: its report tells. There is none where it could not begin.
 	junit := filepath.Join(s.logs, "junit_"+stamp+"_01.xml")
-	tests, readErr := readJUnit(junit, ctx.Err() != nil || time.Since(began) >= s.limit)
+	tests, readErr := readJUnit(junit, ctx.Err() != nil || time.Since(began) >= limit)
 	if readErr != nil {
 		return done, errors.Join(readErr, err)
 	}
