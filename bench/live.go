@@ -27,6 +27,7 @@ const (
 	nmapSample      = "nmap, user to master"
 	driftSample     = "drift"
 	watchSample     = "watch B"
+	watchOwnSample  = "watch own B"
 )
 
 const (
@@ -160,5 +161,6 @@ func (b *bench) drift(ctx context.Context) error {
 	}
 	b.samples.add(driftSample, time.Since(began).Seconds())
 	b.samples.add(watchSample, float64(statusBytes(watcher.Process.Pid, "VmHWM")))
+	b.samples.add(watchOwnSample, float64(statusBytes(watcher.Process.Pid, "RssAnon")))
 	return nil
 }
