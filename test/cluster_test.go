@@ -37,7 +37,6 @@ func TestCluster(t *testing.T) {
 		before.compare(t, "while a cluster runs", lookAtHost(t), unchanged...)
 	})
 	part("workload", testWorkload)
-	part("sockets", testSockets)
 	part("shut ports", testShutPorts)
 	part("open and shut again", testOpenAndShut)
 	part("workers come and go", testScale)
