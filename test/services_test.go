@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
+	"craton.dev/craton/payload"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/parts"
 )
@@ -68,6 +70,7 @@ func TestServices(t *testing.T) {
 		return err
 	})
 	l.alertsAre(t, 40*time.Second, "none fires", func(firing []string) bool { return len(firing) == 0 })
+	l.prometheusRefusesPods(t)
 
 	l.write(t, 1, 1, append(append([]string{"profile: minimal"}, on...), "  readOnlyPort: true")...)
 	l.up(t)
@@ -100,6 +103,41 @@ func TestServices(t *testing.T) {
 		return nil
 	})
 	l.services(t)
+}
+
+// prometheusRefusesPods protects what Prometheus knows: it is asked through the API, and by no pod.
+func (l *lab) prometheusRefusesPods(t *testing.T) {
+	t.Helper()
+	if out, err := l.kubectl("get", "--raw", prometheusProxy+"/-/ready"); err != nil {
+		t.Errorf("through the API: %s %v", out, err)
+	}
+	ctx := context.Background()
+	pods, err := l.client(t).CoreV1().Pods("kube-system").List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=prometheus"})
+	if err != nil || len(pods.Items) != 1 {
+		t.Fatalf("%d pods of Prometheus, %v", len(pods.Items), err)
+	}
+	service, err := l.client(t).CoreV1().Services("kube-system").Get(ctx, "prometheus", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "asks-prometheus"
+	if _, err := l.kubectl("run", name, "--image="+payload.Image("agnhost"), "--", "netexec", fmt.Sprintf("--http-port=%d", webPort)); err != nil {
+		t.Fatal(err)
+	}
+	defer l.kubectl("delete", "pod", name, "--grace-period=1")
+	if _, err := l.kubectl("wait", "--for=condition=Ready", "pod/"+name, "--timeout=60s"); err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(int(service.Spec.Ports[0].Port))
+	for at, open := range map[string]bool{
+		net.JoinHostPort(pods.Items[0].Status.PodIP, port): false, net.JoinHostPort(service.Spec.ClusterIP, port): false,
+		net.JoinHostPort(l.plan(t).Network.ServiceDNS.String(), "53"): true, // so that it is not the pod that reaches nothing
+	} {
+		out, err := l.kubectl("exec", name, "--", "agnhost", "connect", "--timeout=3s", at)
+		if (err == nil) != open {
+			t.Errorf("a pod connects to %s: %s %v", at, out, err)
+		}
+	}
 }
 
 func same(what string, want, got []string) error {

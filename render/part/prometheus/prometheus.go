@@ -2,8 +2,8 @@
 // its alerts. It reads what the node exporter, cAdvisor, kubelets and API servers serve to
 // masters, from a master; which ports that takes is the contract's business.
 //
-// It has no port of a machine. Whoever the API lets may ask it through the API's proxy, and so
-// may pods, as any other pod.
+// It has no port of a machine. Whoever the API lets may ask it through the API's proxy; other pods
+// may not (guard.go).
 package prometheus
 
 import (
@@ -33,7 +33,7 @@ const (
 )
 
 // Part is Prometheus.
-var Part = part.Part{Name: name, Payload: []string{name}, Objects: objects}
+var Part = part.Part{Name: name, Payload: []string{name, guardImage}, Objects: objects}
 
 // objects have one of it: two would keep the same metrics twice. Where its master is away it is
 // on another one after the time that pods have for that, and begins anew there.
@@ -58,6 +58,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		}
 		data[key] = string(text)
 	}
+	data[guardKey] = guard(in.Plan)
 	labels := map[string]string{"k8s-app": name}
 	sa, subject := part.Account(name)
 	pod := corev1.PodSpec{
@@ -97,6 +98,9 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		}},
 	}
 	part.Mount(&pod, "config", configDir, true, part.ConfigVolume(name))
+	if err := guarded(in, &pod); err != nil {
+		return nil, err
+	}
 	part.Mount(&pod, "data", dataDir, false, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
 		SizeLimit: new(resource.MustParse("1Gi")),
 	}})
