@@ -72,6 +72,9 @@ func Components(o Objects, machines map[string]bool) []Component {
 		comp := Component{Name: d.Name, Want: int(*d.Spec.Replicas), Ready: int(d.Status.ReadyReplicas)}
 		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want {
 			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
+		} else if old := d.Status.Replicas - d.Status.UpdatedReplicas; old > 0 {
+			// They do what was asked before: users that the file no longer has still sign in there.
+			comp.Problem = fmt.Sprintf("%s: %d of %d pods are still those from before", d.Name, old, d.Status.Replicas)
 		}
 		out = append(out, comp)
 	}

@@ -76,6 +76,10 @@ func TestComponents(t *testing.T) {
 		Deployments: []appsv1.Deployment{
 			{ObjectMeta: metav1.ObjectMeta{Name: "coredns", Generation: 2}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(2))},
 				Status: appsv1.DeploymentStatus{ObservedGeneration: 1, ReadyReplicas: 2}},
+			{ObjectMeta: metav1.ObjectMeta{Name: "dex"}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(1))},
+				Status: appsv1.DeploymentStatus{ReadyReplicas: 1, Replicas: 2, UpdatedReplicas: 1}},
+			{ObjectMeta: metav1.ObjectMeta{Name: "console"}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(1))},
+				Status: appsv1.DeploymentStatus{ReadyReplicas: 1, Replicas: 1, UpdatedReplicas: 1}},
 		},
 	}
 	want := []Component{
@@ -84,6 +88,8 @@ func TestComponents(t *testing.T) {
 		{"flannel", 3, 2, "flannel: 2 of 3 pods are ready"},
 		{"nowhere", 0, 0, "nowhere: 0 of 0 pods are ready"},
 		{"coredns", 2, 2, "coredns: 2 of 2 pods are ready"},
+		{"dex", 1, 1, "dex: 1 of 2 pods are still those from before"},
+		{"console", 1, 1, ""},
 		{"lonely", 0, 0, "only stand-ins run, on m2"},
 	}
 	if diff := cmp.Diff(want, Components(o, map[string]bool{"m1": true, "m2": true})); diff != "" {
