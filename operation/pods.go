@@ -80,7 +80,8 @@ func (s *Stage) Open(ctx context.Context) error {
 		return out
 	}
 	// What is not on a machine yet is not for a probe to wait for.
-	if _, err := pullImage(ctx, s); err != nil {
+	// A machine that has only just started may take longer for one than an image is to take.
+	if err := until(ctx, time.Second, func() error { _, err := pullImage(ctx, s); return err }); err != nil {
 		return err
 	}
 	return until(ctx, 250*time.Millisecond, func() error {
