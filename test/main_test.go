@@ -31,7 +31,7 @@ const (
 	servicesCluster = "ciservices"
 )
 
-var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster, infraCluster, externalCluster, recoverCluster, mastersCluster, selfHostedCluster, signInCluster, servicesCluster, ingressCluster, optionsCluster}
+var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster, infraCluster, externalCluster, recoverCluster, mastersCluster, selfHostedCluster, signInCluster, servicesCluster, ingressCluster, optionsCluster, socketsCluster}
 
 // craton is the program under test.
 var craton string
