@@ -33,6 +33,7 @@ const (
 // Conditions of operations only.
 const (
 	IfAPIAmongRegistries Condition = "the API is within the egress to registries"
+	IfIngressApart       Condition = "the ingress is on other machines than masters"
 )
 
 // Conditions of components only.

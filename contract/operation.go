@@ -166,10 +166,11 @@ func Operations() []Operation {
 			Components: []string{"kube-apiserver", "flannel", "etcd"},
 		},
 		{
+			// The way from infra machines to workers is not needed: there was no DNS pod on the worker.
 			ID: "resolve-service", Sentence: "a pod resolves a service's name on another machine",
 			Clauses: []string{
 				"master.ingress.vxlan", "infra.ingress.vxlan", "worker.ingress.vxlan",
-				"master.ingress.vxlan-infra", "worker.ingress.vxlan-infra",
+				"master.ingress.vxlan-infra",
 				"master.egress.vxlan", "infra.egress.vxlan", "worker.egress.vxlan",
 			},
 			Components: []string{"coredns", "flannel", "kube-proxy"},
@@ -187,12 +188,19 @@ func Operations() []Operation {
 			Components: []string{"kube-proxy"},
 		},
 		{
+			// The Console and Dex are on masters, and the ingress may be on other machines.
 			ID: "use-console", Sentence: "a user reaches the console and logs in",
 			Clauses: []string{
 				"cluster.dns.console", "master.ingress.tectonic", "worker.ingress.host-ports", "infra.ingress.console",
 				"infra.count.no-load-balancer", "infra.count.machines",
+				"master.ingress.vxlan", "master.ingress.vxlan-infra", "master.egress.vxlan",
+				"infra.ingress.vxlan", "infra.egress.vxlan", "worker.ingress.vxlan", "worker.egress.vxlan",
 			},
-			Components: []string{"ingress", "console", "dex"},
+			OnlyIf: map[string]Condition{
+				"master.egress.vxlan":  IfIngressApart,
+				"master.ingress.vxlan": IfHostPortIngress, "worker.ingress.vxlan": IfHostPortIngress, "worker.egress.vxlan": IfHostPortIngress,
+			},
+			Components: []string{"ingress", "console", "dex", "flannel"},
 		},
 		{
 			ID: "sign-in-elsewhere", Sentence: "a person's password is checked by a directory or another identity provider",

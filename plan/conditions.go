@@ -18,6 +18,7 @@ var deciders = map[contract.Condition]func(*cluster.Cluster) bool{
 	contract.IfNodePortIngress: func(c *cluster.Cluster) bool { return c.Ingress == "nodePort" },
 	// Where there are infra machines it is on those, by a clause of the document, and workers have none.
 	contract.IfHostPortIngress: func(c *cluster.Cluster) bool { return c.Ingress == "hostPort" && c.Infra == 0 },
+	contract.IfIngressApart:    func(c *cluster.Cluster) bool { return c.Ingress == "hostPort" || c.Infra > 0 },
 	contract.IfNodePortRange:   func(c *cluster.Cluster) bool { return c.Options.NodePortRange },
 	// Several masters reach each other's etcd, so there the file need not ask for it.
 	contract.IfEtcdClientPort: func(c *cluster.Cluster) bool {
