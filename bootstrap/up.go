@@ -214,9 +214,9 @@ func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine) ([]byte, error)
 	opt := firstboot.Options{
 		PauseImage: payload.Image("pause"), RegistryCA: facts.RegistryCA, RestrictOOMScoreAdj: facts.NoSysResource,
 	}
-	opt.FirstImages, opt.NextImages = manifests.FirstImages(c.Plan, m.Role, payload.Image)
+	var how manifests.Bring
 	if m.Role == contract.Master {
-		how := manifests.Bring{
+		how = manifests.Bring{
 			Founding:  m.Name == c.Plan.Machines[0].Name && !c.founded(), // masters come first
 			Authority: c.Secrets.Authorities[pki.KubernetesCA].Cert,
 		}
@@ -225,6 +225,7 @@ func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine) ([]byte, error)
 		}
 		opt.PinnedImages = manifests.Pinned(c.Plan, payload.Image)
 	}
+	opt.Start, opt.Manifests = manifests.FirstStart(c.Plan, m.Role, payload.Image, how, opt.Manifests)
 	config, err := firstboot.For(c.Plan, m.Name, c.Secrets, opt)
 	if err != nil {
 		return nil, err

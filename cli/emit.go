@@ -64,16 +64,18 @@ func replace(path string, text []byte) error {
 // firstBoot is what a machine gets at its first boot where nothing is known of a platform.
 func firstBoot(in renderInput, m plan.Machine) (*firstboot.Config, error) {
 	opt := firstboot.Options{PauseImage: payload.Image("pause")}
-	opt.FirstImages, opt.NextImages = manifests.FirstImages(in.plan, m.Role, payload.Image)
+	var how manifests.Bring
 	if m.Role == contract.Master {
-		pods, err := manifests.MasterFiles(in.plan, m.Name, payload.Image, manifests.Bring{
+		how = manifests.Bring{
 			Founding: m.Name == in.plan.Machines[0].Name, Authority: in.secrets.Authorities[pki.KubernetesCA].Cert,
-		})
+		}
+		pods, err := manifests.MasterFiles(in.plan, m.Name, payload.Image, how)
 		if err != nil {
 			return nil, err
 		}
 		opt.Manifests, opt.PinnedImages = pods, manifests.Pinned(in.plan, payload.Image)
 	}
+	opt.Start, opt.Manifests = manifests.FirstStart(in.plan, m.Role, payload.Image, how, opt.Manifests)
 	return firstboot.For(in.plan, m.Name, in.secrets, opt)
 }
 

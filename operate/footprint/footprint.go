@@ -17,7 +17,7 @@ import (
 
 // settled is when a program has started, where the machine is quick: by then it has used
 // what only a start uses.
-const settled = 15 * time.Second
+const settled = 5 * time.Second
 
 // Keep trims once the program has started, then after pauses that double till they are an
 // hour: a machine that starts a whole cluster may take longer. It ends with ctx. That it

@@ -53,9 +53,9 @@ type Options struct {
 	// PinnedImages are images, by their components' names, that the machine never removes
 	// to make room.
 	PinnedImages map[string]string
-	// FirstImages are what the machine needs before there is an API, the most urgent first:
-	// it gets them while its kubelet starts. NextImages are what its first pods need after that.
-	FirstImages, NextImages []string
+	// Start is the machine's first start: the images that it gets while its kubelet starts,
+	// and static pods that come with them.
+	Start []Step
 	// RegistryCA is the certificate of the authority of the platform's own registry. Where
 	// it is set, the machine trusts it for the names in Registries and for nothing else;
 	// where not, it trusts for images what the image of the machine does.
@@ -91,7 +91,8 @@ func For(p *plan.Plan, machine string, s *pki.Secrets, opt Options) (*Config, er
 	if err != nil {
 		return nil, err
 	}
-	files = append(append(files, kubelet...), joinFile(p, m), sshFile(m), imagesFile(opt))
+	files = append(append(files, kubelet...), joinFile(p, m), sshFile(m))
+	files = append(files, startFiles(opt)...)
 	if master {
 		secrets, err := masterSecrets(p, m, s)
 		if err != nil {
@@ -107,7 +108,7 @@ func For(p *plan.Plan, machine string, s *pki.Secrets, opt Options) (*Config, er
 		}
 	}
 	config.Files = files
-	config.Units = []Unit{containerdUnit, imagesUnit, joinUnit, kubeletUnit(p, m)}
+	config.Units = []Unit{containerdUnit, wholeUnit, imagesUnit, joinUnit, kubeletUnit(p, m)}
 	return config, nil
 }
 

@@ -2,46 +2,120 @@ package firstboot
 
 import (
 	"fmt"
+	"path"
 	"strings"
 )
 
 const (
 	imagesScript = "/usr/local/sbin/craton-images"
-	// atOnce is how many images are got at the same time: with more, each of two processors
-	// unpacks several, and the first one that is waited for comes late.
-	atOnce = 4
+	// StartDir holds static pods that a first start has not come to yet (see Step).
+	StartDir = "/etc/kubernetes/start"
+	// runtimeDir is where the container runtime keeps what it has, and unsynced is there
+	// while some of that may not be on the disk yet.
+	runtimeDir = "/var/lib/containerd"
+	unsynced   = "/var/lib/craton-images-unsynced"
 )
 
-// imagesFile gets the first pods' images by the way that the kubelet would ask for them a
-// second later, when it has found its pods and made their sandboxes; as that one's, it is on
-// the disk then, which ctr sees to only where it does the work itself. One that fails is
-// left to the kubelet. The processor is what an API server that starts needs most, so that
-// the rest waits for it.
-func imagesFile(opt Options) File {
+// Step is a part of a machine's first start: images, and static pods that are run when
+// those are there. Steps come one after another, the images of all that need no API at once.
+type Step struct {
+	Images []string
+	// Pods are files for ManifestDir.
+	Pods []File
+	// After is what the step waits for.
+	After Moment
+}
+
+// Moment is a point in a machine's first start.
+type Moment int
+
+const (
+	// AtOnce is as soon as the container runtime serves.
+	AtOnce Moment = iota
+	// APIReady is when the API, on a master that machine's own, says that it is ready.
+	APIReady
+	// APIKnows is when the API knows the machine's token.
+	APIKnows
+)
+
+// startFiles are the script that takes a machine through its first start, and the pods
+// that it puts in their place.
+//
+// A kubelet that finds its pods before their images makes their sandboxes, and gets each
+// image a second time beside who does it already; and programs that only wait for an API
+// take the processor from the API server that starts. So each pod comes when its time has.
+// Where an image cannot be got, that is left to the kubelet. A power failure on the way is
+// no harm: the script begins anew as long as there are pods in StartDir.
+func startFiles(opt Options) []File {
 	var script strings.Builder
-	script.WriteString("#!/bin/bash\n# Gets the images of the machine's first pods, the most urgent first.\n")
-	get := func(images []string) {
-		for i, image := range images {
-			fmt.Fprintf(&script, "ctr --namespace=k8s.io images pull --local --sync-fs --hosts-dir=%s %s >/dev/null &\n", RegistryDir, image)
-			if i%atOnce == atOnce-1 || i == len(images)-1 {
-				script.WriteString("wait\n")
-			}
+	script.WriteString("#!/bin/bash\n" +
+		"# Gets the images of the machine's first pods, the most urgent first, and starts the pods.\n" +
+		// Images are said to be there before they are on the disk: one flush for all of them is
+		// at the end. See wholeUnit.
+		"touch " + unsynced + " && sync -f " + unsynced + "\n" +
+		"get() { timeout 120 ctr --namespace=k8s.io images pull --hosts-dir=" + RegistryDir + " \"$1\" >/dev/null; }\n" +
+		// The pod is not moved twice, should the script begin anew.
+		"run() { [ ! -e " + StartDir + "/\"$1\" ] || mv " + StartDir + "/\"$1\" " + ManifestDir + "/; }\n")
+	var files []File
+	steps := append([]Step{{Images: []string{opt.PauseImage}}}, opt.Start...)
+	for i, step := range steps {
+		if step.After != AtOnce {
+			continue
+		}
+		for j, image := range step.Images {
+			fmt.Fprintf(&script, "get %s & i%d_%d=$!\n", image, i, j)
 		}
 	}
-	get(append([]string{opt.PauseImage}, opt.FirstImages...))
-	fmt.Fprintf(&script, "%s known\n", joinScript)
-	get(opt.NextImages)
-	return File{imagesScript, 0o755, []byte(script.String())}
+	reached := AtOnce
+	for i, step := range steps {
+		if reached < step.After {
+			script.WriteString(joinScript + map[Moment]string{APIReady: " ready\n", APIKnows: " known\n"}[step.After])
+			reached = step.After
+		}
+		for j, image := range step.Images {
+			if step.After == AtOnce {
+				fmt.Fprintf(&script, "wait $i%d_%d\n", i, j)
+			} else {
+				fmt.Fprintf(&script, "get %s\n", image)
+			}
+		}
+		for _, pod := range step.Pods {
+			name := path.Base(pod.Path)
+			fmt.Fprintf(&script, "run %s\n", name)
+			files = append(files, File{path.Join(StartDir, name), pod.Mode, pod.Contents})
+		}
+	}
+	fmt.Fprintf(&script, "sync -f %s && rm %s\n", runtimeDir, unsynced)
+	return append(files, File{imagesScript, 0o755, []byte(script.String())})
 }
 
 var imagesUnit = Unit{Name: "craton-images.service", Enabled: true, Contents: `[Unit]
 Description=Images of the first pods
 Wants=containerd.service
 After=containerd.service
-ConditionPathExists=!` + clientCertificate + `
+ConditionPathExists=|!` + clientCertificate + `
+ConditionDirectoryNotEmpty=|` + StartDir + `
+ConditionPathExists=|` + unsynced + `
 
 [Service]
 ExecStart=` + imagesScript + `
+
+[Install]
+WantedBy=multi-user.target
+`}
+
+// wholeUnit lets the container runtime begin with nothing where the machine went off before
+// what it had got was on the disk: programs of such images would be empty files for ever.
+// It is done once a boot, before the runtime's first start, and not at its later ones.
+var wholeUnit = Unit{Name: "craton-images-whole.service", Enabled: true, Contents: `[Unit]
+Description=Images that are whole
+Before=containerd.service
+ConditionPathExists=` + unsynced + `
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/find ` + runtimeDir + ` -mindepth 1 -delete
 
 [Install]
 WantedBy=multi-user.target

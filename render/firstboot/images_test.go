@@ -1,6 +1,7 @@
 package firstboot_test
 
 import (
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -9,37 +10,108 @@ import (
 	"craton.dev/craton/render/internal/example"
 )
 
-// TestFirstImages protects that a machine gets its pods' images in the order of their
-// urgency, by the registries' own configuration, at its first boot only, and that what it
-// needs later leaves the processor to an API server that starts.
-func TestFirstImages(t *testing.T) {
+// TestFirstStart protects the order of a machine's first start: the images that need no API at
+// once, each pod when its images are there, what needs an API after that.
+func TestFirstStart(t *testing.T) {
 	p := example.Plan(t, 1, 1)
+	pod := func(name string) firstboot.File {
+		return firstboot.File{Path: firstboot.ManifestDir + "/" + name, Mode: 0o600, Contents: []byte("kind: Pod\n")}
+	}
 	opt := options
-	opt.FirstImages = []string{"quay.io/a:1", "quay.io/b:1", "quay.io/c:1", "quay.io/d:1"}
-	opt.NextImages = []string{"quay.io/e:1"}
-	for _, m := range p.Machines {
-		c, err := firstboot.For(p, m.Name, example.Secrets(p), opt)
+	opt.Start = []firstboot.Step{
+		{Images: []string{"quay.io/a:1", "quay.io/b:1"}, Pods: []firstboot.File{pod("a.yaml")}},
+		{Images: []string{"quay.io/c:1"}, Pods: []firstboot.File{pod("c.yaml")}},
+		{Images: []string{"quay.io/d:1"}, Pods: []firstboot.File{pod("d.yaml")}, After: firstboot.APIReady},
+		{Images: []string{"quay.io/e:1"}, After: firstboot.APIKnows},
+	}
+	worker := opt
+	worker.Start = opt.Start[3:]
+	for _, c := range []struct {
+		machine string
+		opt     firstboot.Options
+		want    []string
+	}{
+		{"demo-master-1", opt, []string{
+			"get " + options.PauseImage + " & i0_0=", "get quay.io/a:1 & i1_0=", "get quay.io/b:1 & i1_1=", "get quay.io/c:1 & i2_0=",
+			"wait $i1_0\nwait $i1_1\nrun a.yaml\n", "wait $i2_0\nrun c.yaml\n",
+			"craton-join ready\n", "get quay.io/d:1\nrun d.yaml\n",
+			"craton-join known\nget quay.io/e:1\n", "sync -f /var/lib/containerd && rm /var/lib/craton-images-unsynced\n",
+		}},
+		{"demo-worker-1", worker, []string{
+			"get " + options.PauseImage + " & i0_0=", "wait $i0_0\n", "craton-join known\nget quay.io/e:1\n",
+			"sync -f /var/lib/containerd && rm /var/lib/craton-images-unsynced\n",
+		}},
+	} {
+		config, err := firstboot.For(p, c.machine, example.Secrets(p), c.opt)
 		if err != nil {
 			t.Fatal(err)
 		}
-		script := file(t, c, "/usr/local/sbin/craton-images")
+		script := file(t, config, "/usr/local/sbin/craton-images")
 		at := 0
-		for _, want := range []string{
-			options.PauseImage, "quay.io/a:1", "quay.io/b:1", "quay.io/c:1", "wait\n", "quay.io/d:1", "wait\n",
-			"craton-join known", "quay.io/e:1", "wait\n",
-		} {
+		for _, want := range c.want {
 			i := strings.Index(script[at:], want)
 			if i < 0 {
-				t.Fatalf("%s: no %q where it should come, in:\n%s", m.Name, want, script)
+				t.Fatalf("%s: no %q where it should come, in:\n%s", c.machine, want, script)
 			}
-			at += i
+			at += i + len(want)
 		}
-		if got := strings.Count(script, "--hosts-dir=/etc/containerd/certs.d "); got != 6 {
-			t.Errorf("%s: %d of 6 images are got by the registries' configuration", m.Name, got)
+		check := exec.Command("bash", "-n")
+		check.Stdin = strings.NewReader(script)
+		if out, err := check.CombinedOutput(); err != nil {
+			t.Errorf("%s: bash does not take the script: %s", c.machine, out)
 		}
-		i := slices.IndexFunc(c.Units, func(u firstboot.Unit) bool { return u.Name == "craton-images.service" })
-		if i < 0 || !strings.Contains(c.Units[i].Contents, "ConditionPathExists=!") {
-			t.Errorf("%s: images are got never, or at each boot, when the registry may be away", m.Name)
+		for _, f := range config.Files {
+			if strings.HasPrefix(f.Path, firstboot.ManifestDir+"/") {
+				t.Errorf("%s: %s is in the kubelet's folder before its images are there", c.machine, f.Path)
+			}
+			if strings.HasPrefix(f.Path, firstboot.StartDir+"/") && f.Mode != 0o600 {
+				t.Errorf("%s: %s has mode %o", c.machine, f.Path, f.Mode)
+			}
 		}
+	}
+}
+
+// TestImagesAreWhole protects that a machine that went off in its first start throws away
+// what may not have come to the disk before its container runtime sees it, that nothing is
+// thrown away after the first start or while the runtime runs, and that a start that was
+// broken off goes on.
+func TestImagesAreWhole(t *testing.T) {
+	p := example.Plan(t, 1, 1)
+	config, err := firstboot.For(p, "demo-master-1", example.Secrets(p), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := func(name string) string {
+		i := slices.IndexFunc(config.Units, func(u firstboot.Unit) bool { return u.Name == name })
+		if i < 0 {
+			t.Fatalf("there is no unit %s", name)
+		}
+		if !config.Units[i].Enabled {
+			t.Errorf("%s does not start", name)
+		}
+		return config.Units[i].Contents
+	}
+	whole := unit("craton-images-whole.service")
+	for _, want := range []string{
+		"Before=containerd.service\n", "ConditionPathExists=/var/lib/craton-images-unsynced\n", "RemainAfterExit=yes\n",
+		"ExecStart=/usr/bin/find /var/lib/containerd -mindepth 1 -delete\n",
+	} {
+		if !strings.Contains(whole, want) {
+			t.Errorf("no %q in:\n%s", want, whole)
+		}
+	}
+	images := unit("craton-images.service")
+	for _, want := range []string{
+		"ConditionPathExists=|!/var/lib/kubelet/pki/kubelet-client-current.pem\n",
+		"ConditionDirectoryNotEmpty=|" + firstboot.StartDir + "\n", "ConditionPathExists=|/var/lib/craton-images-unsynced\n",
+	} {
+		if !strings.Contains(images, want) {
+			t.Errorf("no %q in:\n%s", want, images)
+		}
+	}
+	script := file(t, config, "/usr/local/sbin/craton-images")
+	mark, get := strings.Index(script, "touch /var/lib/craton-images-unsynced && sync -f "), strings.Index(script, "ctr ")
+	if mark < 0 || get < mark {
+		t.Errorf("an image may come before the mark is on the disk:\n%s", script)
 	}
 }

@@ -25,24 +25,28 @@ func joinFile(p *plan.Plan, m *plan.Machine) File {
 		host, verify = m.Address.String(), "-verify_ip"
 	}
 	return File{joinScript, 0o755, fmt.Appendf(nil, `#!/bin/bash
+# craton-join ready    waits until the API says that it is ready
 # craton-join known    waits until the API knows this machine's token
 # craton-join          and starts the kubelet anew when it is so, and when it has a certificate
 certificate=%s
-known() {
-	token=$(sed -n 's/^ *token: //p' %s)
-	while [ ! -e $certificate ]; do
-		# A connection costs less than a program that makes one. printf is the shell's own:
-		# the token is in no process's arguments.
-		if (: </dev/tcp/%s/%d) 2>/dev/null &&
-			printf 'GET /version HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer %%s\r\nConnection: close\r\n\r\n' "$token" |
-			timeout 2 openssl s_client -quiet -connect %s:%d -CAfile %s \
-				-verify_return_error %s %s 2>/dev/null | grep -q '^HTTP/1.1 200'; then
-			break
-		fi
+# ask whether the API answers to a path, with a header, by 200. A connection costs less than a
+# program that makes one. printf is the shell's own: the token is in no process's arguments.
+ask() {
+	(: </dev/tcp/%s/%d) 2>/dev/null &&
+		printf 'GET %%s HTTP/1.1\r\nHost: api\r\n%%sConnection: close\r\n\r\n' "$1" "$2" |
+		timeout 2 openssl s_client -quiet -connect %s:%d -CAfile %s \
+			-verify_return_error %s %s 2>/dev/null | grep -q '^HTTP/1.1 200'
+}
+if [ "$1" = ready ]; then
+	until ask /readyz ''; do
 		sleep 0.2
 	done
-}
-known
+	exit
+fi
+header="Authorization: Bearer $(sed -n 's/^ *token: //p' %s)"$'\r\n'
+until [ -e $certificate ] || ask /version "$header"; do
+	sleep 0.2
+done
 if [ "$1" = known ]; then
 	exit
 fi
@@ -50,7 +54,7 @@ fi
 	[ -e $certificate ] && exec systemctl restart kubelet
 	sleep 0.1
 done
-`, clientCertificate, bootstrapKubeconfig, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, restartKnown(m))}
+`, clientCertificate, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, bootstrapKubeconfig, restartKnown(m))}
 }
 
 // restartKnown is the line by which a master's kubelet is started anew.

@@ -172,7 +172,8 @@ func kubeletUnit(p *plan.Plan, m *plan.Machine) Unit {
 	for _, v := range ImpatientClient(p) {
 		failover += "Environment=" + v[0] + "=" + v[1] + "\n"
 	}
-	var wait string
+	// A folder that is not there when the kubelet starts is looked for every 20 s only.
+	wait := "ExecStartPre=/bin/mkdir -p " + ManifestDir + "\n"
 	if m.Role != contract.Master {
 		wait = "TimeoutStartSec=infinity\nExecStartPre=" + joinScript + " known\n"
 	}

@@ -3,6 +3,7 @@ package manifests
 import (
 	"fmt"
 	"path"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -148,9 +149,13 @@ func Pinned(p *plan.Plan, images Images) map[string]string {
 	return pinned
 }
 
-// FirstImages are the images that a machine of the role needs before there is an API, the
-// most urgent first, and those of its first pods after that.
-func FirstImages(p *plan.Plan, role contract.Role, images Images) (first, next []string) {
+// FirstStart is a machine's first start (see firstboot.Step). Of a master's files, which
+// MasterFiles has made, it takes those that come with a step, and gives back the rest.
+//
+// Where a cluster is founded, nothing runs beside an API server that starts but what that
+// needs. A master that joins has its pods from the beginning: its operator brings its member
+// of etcd, without which there is no API server.
+func FirstStart(p *plan.Plan, role contract.Role, images Images, how Bring, files []firstboot.File) ([]firstboot.Step, []firstboot.File) {
 	names := func(list ...string) (out []string) {
 		for _, name := range list {
 			if image := images(name); image != "" {
@@ -159,13 +164,37 @@ func FirstImages(p *plan.Plan, role contract.Role, images Images) (first, next [
 		}
 		return out
 	}
-	if role == contract.Master {
-		if etcdKind(p) == "internal" {
-			first = names(etcdName)
-		}
-		first = append(first, names(operatorName, "kube-apiserver", "kube-controller-manager", "kube-scheduler")...)
+	pods := firstboot.Step{Images: names("kube-proxy", "flannel", "coredns"), After: firstboot.APIKnows}
+	if role != contract.Master {
+		return []firstboot.Step{pods}, files
 	}
-	return first, names("kube-proxy", "flannel", "coredns")
+	member := []string{operatorName} // whose image has the tools of etcd's pod
+	if etcdKind(p) != etcdExternal {
+		member = append(member, etcdName)
+	}
+	steps := []firstboot.Step{
+		{Images: names(member...)},
+		{Images: names("kube-apiserver")},
+		{Images: names("kube-controller-manager", "kube-scheduler"), After: firstboot.APIReady},
+		pods,
+	}
+	if !how.Founding {
+		return steps, files
+	}
+	step := map[string]int{etcdName: 0, SeedName: 0, "kube-apiserver": 1}
+	var rest []firstboot.File
+	for _, f := range files {
+		if path.Dir(f.Path) != firstboot.ManifestDir {
+			rest = append(rest, f)
+			continue
+		}
+		i, early := step[strings.TrimSuffix(path.Base(f.Path), ".yaml")]
+		if !early {
+			i = 2
+		}
+		steps[i].Pods = append(steps[i].Pods, f)
+	}
+	return steps, rest
 }
 
 func imageOf(images Images, component string) (string, error) {
