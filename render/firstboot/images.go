@@ -16,14 +16,14 @@ const (
 	unsynced   = "/var/lib/craton-images-unsynced"
 )
 
-// Step is a part of a machine's first start: images, and static pods that are run when
-// those are there. Steps come one after another, the images of all that need no API at once.
+// Step is a part of a machine's first start. Steps come one after another.
 type Step struct {
-	Images []string
-	// Pods are files for ManifestDir.
-	Pods []File
 	// After is what the step waits for.
 	After Moment
+	// Images are got then, all at once.
+	Images []string
+	// Pods are files for ManifestDir, put there when the images are there.
+	Pods []File
 }
 
 // Moment is a point in a machine's first start.
@@ -56,29 +56,18 @@ func startFiles(opt Options) []File {
 		"get() { timeout 120 ctr --namespace=k8s.io images pull --hosts-dir=" + RegistryDir + " \"$1\" >/dev/null; }\n" +
 		// The pod is not moved twice, should the script begin anew.
 		"run() { [ ! -e " + StartDir + "/\"$1\" ] || mv " + StartDir + "/\"$1\" " + ManifestDir + "/; }\n")
+	fmt.Fprintf(&script, "get %s &\n", opt.PauseImage)
 	var files []File
-	steps := append([]Step{{Images: []string{opt.PauseImage}}}, opt.Start...)
-	for i, step := range steps {
-		if step.After != AtOnce {
-			continue
-		}
-		for j, image := range step.Images {
-			fmt.Fprintf(&script, "get %s & i%d_%d=$!\n", image, i, j)
-		}
-	}
 	reached := AtOnce
-	for i, step := range steps {
+	for _, step := range opt.Start {
 		if reached < step.After {
 			script.WriteString(joinScript + map[Moment]string{APIReady: " ready\n", APIKnows: " known\n"}[step.After])
 			reached = step.After
 		}
-		for j, image := range step.Images {
-			if step.After == AtOnce {
-				fmt.Fprintf(&script, "wait $i%d_%d\n", i, j)
-			} else {
-				fmt.Fprintf(&script, "get %s\n", image)
-			}
+		for _, image := range step.Images {
+			fmt.Fprintf(&script, "get %s &\n", image)
 		}
+		script.WriteString("wait\n")
 		for _, pod := range step.Pods {
 			name := path.Base(pod.Path)
 			fmt.Fprintf(&script, "run %s\n", name)

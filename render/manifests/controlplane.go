@@ -164,35 +164,35 @@ func FirstStart(p *plan.Plan, role contract.Role, images Images, how Bring, file
 		}
 		return out
 	}
-	pods := firstboot.Step{Images: names("kube-proxy", "flannel", "coredns"), After: firstboot.APIKnows}
+	pods := firstboot.Step{After: firstboot.APIKnows, Images: names("kube-proxy", "flannel", "coredns")}
 	if role != contract.Master {
 		return []firstboot.Step{pods}, files
 	}
-	member := []string{operatorName} // whose image has the tools of etcd's pod
+	first := []string{operatorName, "kube-apiserver"} // etcd's pod has tools of the operator's image
 	if etcdKind(p) != etcdExternal {
-		member = append(member, etcdName)
+		first = append(first, etcdName)
 	}
 	steps := []firstboot.Step{
-		{Images: names(member...)},
-		{Images: names("kube-apiserver")},
-		{Images: names("kube-controller-manager", "kube-scheduler"), After: firstboot.APIReady},
+		{Images: names(first...)},
+		{Images: names("kube-controller-manager", "kube-scheduler")}, // an API server that starts does not use all of the processor
+		{After: firstboot.APIReady},
 		pods,
 	}
 	if !how.Founding {
 		return steps, files
 	}
-	step := map[string]int{etcdName: 0, SeedName: 0, "kube-apiserver": 1}
 	var rest []firstboot.File
 	for _, f := range files {
-		if path.Dir(f.Path) != firstboot.ManifestDir {
+		step := 2
+		switch strings.TrimSuffix(path.Base(f.Path), ".yaml") {
+		case etcdName, SeedName, "kube-apiserver":
+			step = 0
+		}
+		if path.Dir(f.Path) == firstboot.ManifestDir {
+			steps[step].Pods = append(steps[step].Pods, f)
+		} else {
 			rest = append(rest, f)
-			continue
 		}
-		i, early := step[strings.TrimSuffix(path.Base(f.Path), ".yaml")]
-		if !early {
-			i = 2
-		}
-		steps[i].Pods = append(steps[i].Pods, f)
 	}
 	return steps, rest
 }
