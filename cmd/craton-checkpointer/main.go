@@ -69,6 +69,6 @@ func run() error {
 	o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	go footprint.Keep(ctx)
+	go footprint.Keep(ctx, footprint.Mapping)
 	return checkpoint.Run(ctx, o)
 }

@@ -91,7 +91,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	go footprint.Keep(ctx)
+	go footprint.Keep(ctx, footprint.Cache)
 	return serve(ctx, log, c, *listen, *cert, *key)
 }
 

@@ -65,6 +65,6 @@ func run() error {
 	}
 	ctrl.SetLogger(o.Log)
 	klog.SetLogger(o.Log)
-	go footprint.Keep(ctx)
+	go footprint.Keep(ctx, footprint.Cache)
 	return operate.Run(ctx, o)
 }

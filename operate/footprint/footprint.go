@@ -19,23 +19,35 @@ import (
 // what only a start uses.
 const settled = 5 * time.Second
 
+// Reach is how far a trim goes.
+type Reach int
+
+const (
+	// Mapping takes pages out of the program alone. What it uses again is in the kernel's
+	// cache, and comes with the 16 pages around it.
+	Mapping Reach = iota
+	// Cache takes them out of the kernel's cache too. What is used again comes from the
+	// disk, page by page, so that nothing comes along that nobody uses. It is not for
+	// programs that have to work while a disk hangs.
+	Cache
+)
+
 // Keep trims once the program has started, then after pauses that double till they are an
 // hour: a machine that starts a whole cluster may take longer. It ends with ctx. That it
 // cannot trim is no reason for a program not to go on, so nobody is told.
-func Keep(ctx context.Context) {
+func Keep(ctx context.Context, reach Reach) {
 	for pause := settled; ; pause = min(2*pause, time.Hour) {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
 		}
-		_ = Trim()
+		_ = Trim(reach)
 	}
 }
 
-// Trim takes the pages of the program's own file out of its memory that it only reads. What
-// is used again comes back from the file, or from the kernel's cache of it.
-func Trim() error {
+// Trim takes the pages of the program's own file out of its memory that it only reads.
+func Trim(reach Reach) error {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return err
@@ -50,11 +62,25 @@ func Trim() error {
 			continue
 		}
 		// Of a private mapping that nobody may write, nothing can be lost.
-		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTNEED); errno != 0 {
-			return fmt.Errorf("give %x-%x of %s back: %w", start, end, exe, errno)
+		advice := []uintptr{unix.MADV_DONTNEED}
+		if reach == Cache {
+			advice = []uintptr{unix.MADV_RANDOM, unix.MADV_DONTNEED}
+		}
+		for _, a := range advice {
+			if _, _, errno := unix.Syscall(unix.SYS_MADVISE, start, end-start, a); errno != 0 {
+				return fmt.Errorf("give %x-%x of %s back: %w", start, end, exe, errno)
+			}
 		}
 	}
-	return nil
+	if reach != Cache {
+		return nil
+	}
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 }
 
 // readOnly reads a line of /proc/PID/maps, and tells whether it is of a mapping of this file

@@ -24,11 +24,18 @@ func TestTrim(t *testing.T) {
 		return kib
 	}
 	before := resident()
-	if err := Trim(); err != nil {
+	if err := Trim(Mapping); err != nil {
 		t.Fatal(err)
 	}
-	if after := resident(); after >= before {
-		t.Errorf("%d KiB of files resident before, %d after", before, after)
+	mapping := resident()
+	if mapping >= before {
+		t.Errorf("%d KiB of files resident before, %d after", before, mapping)
+	}
+	if err := Trim(Cache); err != nil {
+		t.Fatal(err)
+	}
+	if cache := resident(); cache > mapping {
+		t.Errorf("%d KiB of files resident, where pages that others asked for do not come along %d", mapping, cache)
 	}
 }
 
