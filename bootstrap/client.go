@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -85,6 +86,8 @@ func (c *Cluster) awaitAPI(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		if err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error(); err != nil {
+			// A connection whose other end has fallen silent would be used again and again.
+			utilnet.CloseIdleConnectionsFor(client.Discovery().RESTClient().(*rest.RESTClient).Client.Transport)
 			return "the API is not ready: " + err.Error(), nil
 		}
 		return "", nil

@@ -225,7 +225,9 @@ func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine) ([]byte, error)
 		}
 		opt.PinnedImages = manifests.Pinned(c.Plan, payload.Image)
 	}
-	opt.Start, opt.Manifests = manifests.FirstStart(c.Plan, m.Role, payload.Image, how, opt.Manifests)
+	if opt.Start, opt.Manifests, err = manifests.FirstStart(c.Plan, &m, payload.Image, how, opt.Manifests); err != nil {
+		return nil, err
+	}
 	config, err := firstboot.For(c.Plan, m.Name, c.Secrets, opt)
 	if err != nil {
 		return nil, err

@@ -75,7 +75,10 @@ func firstBoot(in renderInput, m plan.Machine) (*firstboot.Config, error) {
 		}
 		opt.Manifests, opt.PinnedImages = pods, manifests.Pinned(in.plan, payload.Image)
 	}
-	opt.Start, opt.Manifests = manifests.FirstStart(in.plan, m.Role, payload.Image, how, opt.Manifests)
+	var err error
+	if opt.Start, opt.Manifests, err = manifests.FirstStart(in.plan, &m, payload.Image, how, opt.Manifests); err != nil {
+		return nil, err
+	}
 	return firstboot.For(in.plan, m.Name, in.secrets, opt)
 }
 

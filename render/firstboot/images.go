@@ -2,6 +2,7 @@ package firstboot
 
 import (
 	"fmt"
+	"net/netip"
 	"path"
 	"strings"
 )
@@ -20,6 +21,8 @@ const (
 type Step struct {
 	// After is what the step waits for.
 	After Moment
+	// Listening is where somebody has to listen first; a zero one says nothing.
+	Listening netip.AddrPort
 	// Images are got then, all at once.
 	Images []string
 	// Pods are files for ManifestDir, put there when the images are there.
@@ -63,6 +66,9 @@ func startFiles(opt Options) []File {
 		if reached < step.After {
 			script.WriteString(joinScript + map[Moment]string{APIReady: " ready\n", APIKnows: " known\n"}[step.After])
 			reached = step.After
+		}
+		if step.Listening.IsValid() {
+			fmt.Fprintf(&script, "until (: </dev/tcp/%s/%d) 2>/dev/null; do sleep 0.2; done\n", step.Listening.Addr(), step.Listening.Port())
 		}
 		for _, image := range step.Images {
 			fmt.Fprintf(&script, "get %s &\n", image)

@@ -1,6 +1,7 @@
 package firstboot_test
 
 import (
+	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ func TestFirstStart(t *testing.T) {
 	opt := options
 	opt.Start = []firstboot.Step{
 		{Images: []string{"quay.io/a:1", "quay.io/b:1"}, Pods: []firstboot.File{pod("a.yaml"), pod("b.yaml")}},
-		{Images: []string{"quay.io/c:1"}},
+		{Listening: netip.MustParseAddrPort("192.0.2.1:2379"), Images: []string{"quay.io/c:1"}},
 		{After: firstboot.APIReady, Pods: []firstboot.File{pod("c.yaml")}},
 		{After: firstboot.APIKnows, Images: []string{"quay.io/d:1"}},
 	}
@@ -33,7 +34,7 @@ func TestFirstStart(t *testing.T) {
 		want    string // the end of the script
 	}{
 		{"demo-master-1", opt, "get " + options.PauseImage + " &\nget quay.io/a:1 &\nget quay.io/b:1 &\nwait\nrun a.yaml\nrun b.yaml\n" +
-			"get quay.io/c:1 &\nwait\n" +
+			"until (: </dev/tcp/192.0.2.1/2379) 2>/dev/null; do sleep 0.2; done\nget quay.io/c:1 &\nwait\n" +
 			"/usr/local/sbin/craton-join ready\nwait\nrun c.yaml\n" +
 			"/usr/local/sbin/craton-join known\nget quay.io/d:1 &\n" + end},
 		{"demo-worker-1", worker, "get " + options.PauseImage + " &\n" +

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"fmt"
+	"net/netip"
 	"path"
 	"strings"
 
@@ -152,10 +153,10 @@ func Pinned(p *plan.Plan, images Images) map[string]string {
 // FirstStart is a machine's first start (see firstboot.Step). Of a master's files, which
 // MasterFiles has made, it takes those that come with a step, and gives back the rest.
 //
-// Where a cluster is founded, nothing runs beside an API server that starts but what that
-// needs. A master that joins has its pods from the beginning: its operator brings its member
-// of etcd, without which there is no API server.
-func FirstStart(p *plan.Plan, role contract.Role, images Images, how Bring, files []firstboot.File) ([]firstboot.Step, []firstboot.File) {
+// Nothing runs on a master beside an API server that starts but what that needs. On one that
+// joins, the API server waits for the master's member of etcd: before, it could do nothing but
+// fail, and take the processor from the machine that the others wait for.
+func FirstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files []firstboot.File) ([]firstboot.Step, []firstboot.File, error) {
 	names := func(list ...string) (out []string) {
 		for _, name := range list {
 			if image := images(name); image != "" {
@@ -164,37 +165,45 @@ func FirstStart(p *plan.Plan, role contract.Role, images Images, how Bring, file
 		}
 		return out
 	}
-	pods := firstboot.Step{After: firstboot.APIKnows, Images: names("kube-proxy", "flannel", "coredns")}
-	if role != contract.Master {
-		return []firstboot.Step{pods}, files
+	last := firstboot.Step{After: firstboot.APIKnows, Images: names("kube-proxy", "flannel", "coredns")}
+	if m.Role != contract.Master {
+		return []firstboot.Step{last}, files, nil
 	}
-	first := []string{operatorName, "kube-apiserver"} // etcd's pod has tools of the operator's image
+	member := firstboot.Step{Images: names(operatorName)} // etcd's pod has tools of its image
+	var server firstboot.Step
 	if etcdKind(p) != etcdExternal {
-		first = append(first, etcdName)
+		member.Images = append(member.Images, names(etcdName)...)
+		if !how.Founding {
+			port, err := part.Port(clauseEtcdClient)
+			if err != nil {
+				return nil, nil, err
+			}
+			server.Listening = netip.AddrPortFrom(m.Address, uint16(port))
+		}
 	}
-	steps := []firstboot.Step{
-		{Images: names(first...)},
-		{Images: names("kube-controller-manager", "kube-scheduler")}, // an API server that starts does not use all of the processor
-		{After: firstboot.APIReady},
-		pods,
+	if server.Listening.IsValid() {
+		server.Images = names("kube-apiserver")
+	} else {
+		member.Images = append(member.Images, names("kube-apiserver")...)
 	}
-	if !how.Founding {
-		return steps, files
-	}
+	next := firstboot.Step{Images: names("kube-controller-manager", "kube-scheduler")} // an API server that starts leaves some of the processor
+	others := firstboot.Step{After: firstboot.APIReady}
 	var rest []firstboot.File
 	for _, f := range files {
-		step := 2
-		switch strings.TrimSuffix(path.Base(f.Path), ".yaml") {
-		case etcdName, SeedName, "kube-apiserver":
-			step = 0
-		}
-		if path.Dir(f.Path) == firstboot.ManifestDir {
-			steps[step].Pods = append(steps[step].Pods, f)
-		} else {
+		if path.Dir(f.Path) != firstboot.ManifestDir {
 			rest = append(rest, f)
+			continue
 		}
+		step := &others
+		switch strings.TrimSuffix(path.Base(f.Path), ".yaml") {
+		case etcdName, SeedName:
+			step = &member
+		case "kube-apiserver":
+			step = &server
+		}
+		step.Pods = append(step.Pods, f)
 	}
-	return steps, rest
+	return []firstboot.Step{member, server, next, others, last}, rest, nil
 }
 
 func imageOf(images Images, component string) (string, error) {

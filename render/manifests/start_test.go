@@ -1,40 +1,46 @@
 package manifests
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
 	"testing"
 
-	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
 )
 
 // TestFirstStart protects that each file of a master comes to it once, by its first start or
-// beside it; that a founding master's etcd and API server wait for nobody and the others for
-// them; and that a pod's own images are got before it.
+// beside it, and no pod into the kubelet's folder before its images; that a founding master's
+// etcd and API server wait for nobody, a joining one's API server for its member of etcd; and
+// that the others wait for the API server.
 func TestFirstStart(t *testing.T) {
 	internal, seeded, outside := makePlan(t, 3, 1), selfHostedEtcd(t, 3, false), external(t)
 	for name, c := range map[string]struct {
 		p        *plan.Plan
 		founding bool
-		early    []string // before there is an API
+		etcd     string // the pod of the master's member
 	}{
-		"founding":                 {internal, true, []string{"etcd", "kube-apiserver"}},
-		"founding, etcd of itself": {seeded, true, []string{"etcd-seed", "kube-apiserver"}},
-		"founding, etcd outside":   {outside, true, []string{"kube-apiserver"}},
-		"joining":                  {internal, false, nil},
-		"joining, etcd of itself":  {seeded, false, nil},
+		"founding":                 {internal, true, "etcd"},
+		"founding, etcd of itself": {seeded, true, "etcd-seed"},
+		"founding, etcd outside":   {outside, true, ""},
+		"joining":                  {internal, false, "etcd"},
+		"joining, etcd of itself":  {seeded, false, "etcd"},
+		"joining, etcd outside":    {outside, false, ""},
 	} {
-		how := Bring{Founding: c.founding}
-		files, err := MasterFiles(c.p, c.p.Machines[0].Name, image, how)
+		m, how := &c.p.Machines[0], Bring{Founding: c.founding}
+		files, err := MasterFiles(c.p, m.Name, image, how)
 		if err != nil {
 			t.Fatal(err)
 		}
-		steps, rest := FirstStart(c.p, contract.Master, image, how, slices.Clone(files))
+		steps, rest, err := FirstStart(c.p, m, image, how, slices.Clone(files))
+		if err != nil {
+			t.Fatal(err)
+		}
 		got := slices.Clone(rest)
-		var early, known []string
+		var known []string
+		waits := map[string]string{} // of a pod, for what
 		for i, s := range steps {
 			if i > 0 && s.After < steps[i-1].After {
 				t.Errorf("%s: step %d is to come before what the one before it waits for", name, i)
@@ -47,14 +53,28 @@ func TestFirstStart(t *testing.T) {
 						t.Errorf("%s: %s is started before its image %s is got", name, f.Path, strings.TrimSpace(of))
 					}
 				}
-				if s.After == firstboot.AtOnce {
-					early = append(early, strings.TrimSuffix(path.Base(f.Path), ".yaml"))
+				wait := ""
+				if s.Listening.IsValid() {
+					wait = s.Listening.String()
 				}
+				if s.After == firstboot.APIReady {
+					wait = "API"
+				}
+				waits[strings.TrimSuffix(path.Base(f.Path), ".yaml")] = wait
 			}
 		}
-		slices.Sort(early)
-		if !slices.Equal(early, c.early) {
-			t.Errorf("%s: %v start at once, want %v", name, early, c.early)
+		want := map[string]string{"kube-apiserver": "", "craton-operator": "API", "craton-checkpointer": "API"}
+		if c.founding {
+			want["kube-controller-manager"], want["kube-scheduler"] = "API", "API"
+		}
+		if c.etcd != "" {
+			want[c.etcd] = ""
+			if !c.founding {
+				want["kube-apiserver"] = m.Address.String() + ":2379"
+			}
+		}
+		if !maps.Equal(waits, want) {
+			t.Errorf("%s: pods wait for %v, want %v", name, waits, want)
 		}
 		sorted := func(files []firstboot.File) (paths []string) {
 			for _, f := range files {
@@ -67,13 +87,14 @@ func TestFirstStart(t *testing.T) {
 			t.Errorf("%s: the master gets %v, want each of %v once", name, sorted(got), sorted(files))
 		}
 		for _, f := range rest {
-			if c.founding && path.Dir(f.Path) == firstboot.ManifestDir {
+			if path.Dir(f.Path) == firstboot.ManifestDir {
 				t.Errorf("%s: %s is in the kubelet's folder before anything is there", name, f.Path)
 			}
 		}
 	}
-	steps, _ := FirstStart(internal, contract.Worker, image, Bring{}, nil)
-	if len(steps) != 1 || steps[0].After != firstboot.APIKnows || len(steps[0].Images) != 3 {
-		t.Errorf("a worker's first start: %+v", steps)
+	worker := &internal.Machines[len(internal.Machines)-1]
+	steps, _, err := FirstStart(internal, worker, image, Bring{}, nil)
+	if err != nil || len(steps) != 1 || steps[0].After != firstboot.APIKnows || len(steps[0].Images) != 3 {
+		t.Errorf("a worker's first start: %+v, %v", steps, err)
 	}
 }
