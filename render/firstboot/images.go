@@ -35,10 +35,11 @@ type Moment int
 const (
 	// AtOnce is as soon as the container runtime serves.
 	AtOnce Moment = iota
-	// APIReady is when the API, on a master that machine's own, says that it is ready.
-	APIReady
-	// APIKnows is when the API knows the machine's token.
+	// APIKnows is when the API knows the machine's token, and its kubelet, where that was
+	// there before the API, has been started anew.
 	APIKnows
+	// Joined is when the machine has joined, and its kubelet uses its certificate.
+	Joined
 )
 
 // startFiles are the script that takes a machine through its first start, and the pods
@@ -64,7 +65,7 @@ func startFiles(opt Options) []File {
 	reached := AtOnce
 	for _, step := range opt.Start {
 		if reached < step.After {
-			script.WriteString(joinScript + map[Moment]string{APIReady: " ready\n", APIKnows: " known\n"}[step.After])
+			script.WriteString(joinScript + map[Moment]string{APIKnows: " known\n", Joined: " joined\n"}[step.After])
 			reached = step.After
 		}
 		if step.Listening.IsValid() {
@@ -87,7 +88,7 @@ func startFiles(opt Options) []File {
 var imagesUnit = Unit{Name: "craton-images.service", Enabled: true, Contents: `[Unit]
 Description=Images of the first pods
 Wants=containerd.service
-After=containerd.service
+After=containerd.service craton-join.service
 ConditionPathExists=|!` + clientCertificate + `
 ConditionDirectoryNotEmpty=|` + StartDir + `
 ConditionPathExists=|` + unsynced + `

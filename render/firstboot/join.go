@@ -19,42 +19,48 @@ const (
 // certificate manager's start at 2 s and double, its registration's end at 7 s), so that a
 // first boot would idle for half of its time. A master's kubelet has to run before there is
 // an API, and is started anew when there is; others wait with their first start.
+//
+// A kubelet that is ended while it makes a pod leaves a cgroup of which the container runtime
+// knows nothing, and for that its next start waits for six seconds. So static pods come after
+// a start, and not before it (see Step).
 func joinFile(p *plan.Plan, m *plan.Machine) File {
 	host, verify := p.Network.APIServer, "-verify_hostname"
 	if m.Role == contract.Master {
 		host, verify = m.Address.String(), "-verify_ip"
 	}
 	return File{joinScript, 0o755, fmt.Appendf(nil, `#!/bin/bash
-# craton-join ready    waits until the API says that it is ready
+# craton-join          joins the cluster: starts the kubelet anew when it is of use
 # craton-join known    waits until the API knows this machine's token
-# craton-join          and starts the kubelet anew when it is so, and when it has a certificate
+# craton-join joined   waits until the machine has joined
 certificate=%s
-# ask whether the API answers to a path, with a header, by 200. A connection costs less than a
-# program that makes one. printf is the shell's own: the token is in no process's arguments.
-ask() {
-	(: </dev/tcp/%s/%d) 2>/dev/null &&
-		printf 'GET %%s HTTP/1.1\r\nHost: api\r\n%%sConnection: close\r\n\r\n' "$1" "$2" |
-		timeout 2 openssl s_client -quiet -connect %s:%d -CAfile %s \
-			-verify_return_error %s %s 2>/dev/null | grep -q '^HTTP/1.1 200'
-}
-if [ "$1" = ready ]; then
-	until ask /readyz ''; do
-		sleep 0.2
+known=/run/craton-known
+case $1 in
+known)
+	until [ -e $certificate ] || [ -e $known ]; do
+		sleep 0.1
 	done
-	exit
-fi
+	exit ;;
+joined)
+	while systemctl --quiet is-active craton-join; do
+		sleep 0.1
+	done
+	exit ;;
+esac
 header="Authorization: Bearer $(sed -n 's/^ *token: //p' %s)"$'\r\n'
-until [ -e $certificate ] || ask /version "$header"; do
+# A connection costs less than a program that makes one. printf is the shell's own: the token
+# is in no process's arguments.
+until [ -e $certificate ] || { (: </dev/tcp/%s/%d) 2>/dev/null &&
+	printf 'GET /version HTTP/1.1\r\nHost: api\r\n%%sConnection: close\r\n\r\n' "$header" |
+	timeout 2 openssl s_client -quiet -connect %s:%d -CAfile %s \
+		-verify_return_error %s %s 2>/dev/null | grep -q '^HTTP/1.1 200'; }; do
 	sleep 0.2
 done
-if [ "$1" = known ]; then
-	exit
-fi
-%sfor ((;;)); do
-	[ -e $certificate ] && exec systemctl restart kubelet
+%stouch $known
+until [ -e $certificate ]; do
 	sleep 0.1
 done
-`, clientCertificate, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, bootstrapKubeconfig, restartKnown(m))}
+systemctl restart kubelet
+`, clientCertificate, bootstrapKubeconfig, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, restartKnown(m))}
 }
 
 // restartKnown is the line by which a master's kubelet is started anew.
@@ -71,6 +77,7 @@ ConditionPathExists=!` + clientCertificate + `
 
 [Service]
 ExecStart=` + joinScript + `
+ExecStopPost=/bin/rm -f /run/craton-known
 Restart=on-failure
 
 [Install]

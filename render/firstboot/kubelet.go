@@ -187,7 +187,7 @@ func kubeletUnit(p *plan.Plan, m *plan.Machine) Unit {
 	}
 	return Unit{Name: "kubelet.service", Enabled: true, Contents: `[Unit]
 Description=Kubelet
-Wants=containerd.service
+Wants=containerd.service craton-join.service
 After=containerd.service
 StartLimitIntervalSec=0
 

@@ -57,15 +57,20 @@ func TestFirstStart(t *testing.T) {
 				if s.Listening.IsValid() {
 					wait = s.Listening.String()
 				}
-				if s.After == firstboot.APIReady {
+				switch s.After {
+				case firstboot.APIKnows:
 					wait = "API"
+				case firstboot.Joined:
+					wait = "joined"
 				}
 				waits[strings.TrimSuffix(path.Base(f.Path), ".yaml")] = wait
 			}
 		}
-		want := map[string]string{"kube-apiserver": "", "craton-operator": "API", "craton-checkpointer": "API"}
+		want := map[string]string{"kube-apiserver": "", "craton-operator": "joined", "craton-checkpointer": "joined"}
 		if c.founding {
-			want["kube-controller-manager"], want["kube-scheduler"] = "API", "API"
+			for _, name := range []string{"craton-operator", "craton-checkpointer", "kube-controller-manager", "kube-scheduler"} {
+				want[name] = "API"
+			}
 		}
 		if c.etcd != "" {
 			want[c.etcd] = ""
