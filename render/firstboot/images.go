@@ -38,8 +38,6 @@ const (
 	// APIKnows is when the API knows the machine's token, and its kubelet, where that was
 	// there before the API, has been started anew.
 	APIKnows
-	// Joined is when the machine has joined, and its kubelet uses its certificate.
-	Joined
 )
 
 // startFiles are the script that takes a machine through its first start, and the pods
@@ -65,7 +63,7 @@ func startFiles(opt Options) []File {
 	reached := AtOnce
 	for _, step := range opt.Start {
 		if reached < step.After {
-			script.WriteString(joinScript + map[Moment]string{APIKnows: " known\n", Joined: " joined\n"}[step.After])
+			script.WriteString(joinScript + " known\n")
 			reached = step.After
 		}
 		if step.Listening.IsValid() {
@@ -88,7 +86,7 @@ func startFiles(opt Options) []File {
 var imagesUnit = Unit{Name: "craton-images.service", Enabled: true, Contents: `[Unit]
 Description=Images of the first pods
 Wants=containerd.service
-After=containerd.service craton-join.service
+After=containerd.service
 ConditionPathExists=|!` + clientCertificate + `
 ConditionDirectoryNotEmpty=|` + StartDir + `
 ConditionPathExists=|` + unsynced + `

@@ -23,7 +23,7 @@ func TestFirstStart(t *testing.T) {
 		{Images: []string{"quay.io/a:1", "quay.io/b:1"}, Pods: []firstboot.File{pod("a.yaml"), pod("b.yaml")}},
 		{Listening: netip.MustParseAddrPort("192.0.2.1:2379"), Images: []string{"quay.io/c:1"}},
 		{After: firstboot.APIKnows, Pods: []firstboot.File{pod("c.yaml")}},
-		{After: firstboot.Joined, Images: []string{"quay.io/d:1"}},
+		{After: firstboot.APIKnows, Images: []string{"quay.io/d:1"}},
 	}
 	worker := opt
 	worker.Start = opt.Start[3:]
@@ -36,9 +36,9 @@ func TestFirstStart(t *testing.T) {
 		{"demo-master-1", opt, "get " + options.PauseImage + " &\nget quay.io/a:1 &\nget quay.io/b:1 &\nwait\nrun a.yaml\nrun b.yaml\n" +
 			"until (: </dev/tcp/192.0.2.1/2379) 2>/dev/null; do sleep 0.2; done\nget quay.io/c:1 &\nwait\n" +
 			"/usr/local/sbin/craton-join known\nwait\nrun c.yaml\n" +
-			"/usr/local/sbin/craton-join joined\nget quay.io/d:1 &\n" + end},
+			"get quay.io/d:1 &\n" + end},
 		{"demo-worker-1", worker, "get " + options.PauseImage + " &\n" +
-			"/usr/local/sbin/craton-join joined\nget quay.io/d:1 &\n" + end},
+			"/usr/local/sbin/craton-join known\nget quay.io/d:1 &\n" + end},
 	} {
 		config, err := firstboot.For(p, c.machine, example.Secrets(p), c.opt)
 		if err != nil {

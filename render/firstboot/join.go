@@ -21,8 +21,8 @@ const (
 // an API, and is started anew when there is; others wait with their first start.
 //
 // A kubelet that is ended while it makes a pod leaves a cgroup of which the container runtime
-// knows nothing, and for that its next start waits for six seconds. So static pods come after
-// a start, and not before it (see Step).
+// knows nothing, and for that its next start waits for six seconds. So static pods that wait for
+// an API come after that start, and not before it (see Step).
 func joinFile(p *plan.Plan, m *plan.Machine) File {
 	host, verify := p.Network.APIServer, "-verify_hostname"
 	if m.Role == contract.Master {
@@ -31,21 +31,14 @@ func joinFile(p *plan.Plan, m *plan.Machine) File {
 	return File{joinScript, 0o755, fmt.Appendf(nil, `#!/bin/bash
 # craton-join          joins the cluster: starts the kubelet anew when it is of use
 # craton-join known    waits until the API knows this machine's token
-# craton-join joined   waits until the machine has joined
 certificate=%s
 known=/run/craton-known
-case $1 in
-known)
+if [ "$1" = known ]; then
 	until [ -e $certificate ] || [ -e $known ]; do
 		sleep 0.1
 	done
-	exit ;;
-joined)
-	while systemctl --quiet is-active craton-join; do
-		sleep 0.1
-	done
-	exit ;;
-esac
+	exit
+fi
 header="Authorization: Bearer $(sed -n 's/^ *token: //p' %s)"$'\r\n'
 # A connection costs less than a program that makes one. printf is the shell's own: the token
 # is in no process's arguments.

@@ -187,10 +187,9 @@ func FirstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files [
 		member.Images = append(member.Images, names("kube-apiserver")...)
 	}
 	next := firstboot.Step{Images: names("kube-controller-manager", "kube-scheduler")} // an API server that starts leaves some of the processor
-	others := firstboot.Step{After: firstboot.Joined}
-	if how.Founding {
-		others.After = firstboot.APIKnows // nobody else would let the machine join
-	}
+	// Not when the machine has joined: where its disk is new and it is the only master, that
+	// takes these pods.
+	others := firstboot.Step{After: firstboot.APIKnows}
 	var rest []firstboot.File
 	for _, f := range files {
 		if path.Dir(f.Path) != firstboot.ManifestDir {
@@ -206,7 +205,6 @@ func FirstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files [
 		}
 		step.Pods = append(step.Pods, f)
 	}
-	last.After = others.After
 	return []firstboot.Step{member, server, next, others, last}, rest, nil
 }
 

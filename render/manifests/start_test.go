@@ -14,7 +14,8 @@ import (
 // TestFirstStart protects that each file of a master comes to it once, by its first start or
 // beside it, and no pod into the kubelet's folder before its images; that a founding master's
 // etcd and API server wait for nobody, a joining one's API server for its member of etcd; and
-// that the others wait for the API server.
+// that the others wait for an API and for nothing else: by them a machine joins that has a new
+// disk and is the only master.
 func TestFirstStart(t *testing.T) {
 	internal, seeded, outside := makePlan(t, 3, 1), selfHostedEtcd(t, 3, false), external(t)
 	for name, c := range map[string]struct {
@@ -57,20 +58,15 @@ func TestFirstStart(t *testing.T) {
 				if s.Listening.IsValid() {
 					wait = s.Listening.String()
 				}
-				switch s.After {
-				case firstboot.APIKnows:
+				if s.After == firstboot.APIKnows {
 					wait = "API"
-				case firstboot.Joined:
-					wait = "joined"
 				}
 				waits[strings.TrimSuffix(path.Base(f.Path), ".yaml")] = wait
 			}
 		}
-		want := map[string]string{"kube-apiserver": "", "craton-operator": "joined", "craton-checkpointer": "joined"}
+		want := map[string]string{"kube-apiserver": "", "craton-operator": "API", "craton-checkpointer": "API"}
 		if c.founding {
-			for _, name := range []string{"craton-operator", "craton-checkpointer", "kube-controller-manager", "kube-scheduler"} {
-				want[name] = "API"
-			}
+			want["kube-controller-manager"], want["kube-scheduler"] = "API", "API"
 		}
 		if c.etcd != "" {
 			want[c.etcd] = ""
