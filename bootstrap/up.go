@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"craton.dev/craton/cluster"
-	"craton.dev/craton/contract"
 	"craton.dev/craton/machines/local"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/pki"
@@ -214,18 +213,11 @@ func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine) ([]byte, error)
 	opt := firstboot.Options{
 		PauseImage: payload.Image("pause"), RegistryCA: facts.RegistryCA, RestrictOOMScoreAdj: facts.NoSysResource,
 	}
-	var how manifests.Bring
-	if m.Role == contract.Master {
-		how = manifests.Bring{
-			Founding:  m.Name == c.Plan.Machines[0].Name && !c.founded(), // masters come first
-			Authority: c.Secrets.Authorities[pki.KubernetesCA].Cert,
-		}
-		if opt.Manifests, err = manifests.MasterFiles(c.Plan, m.Name, payload.Image, how); err != nil {
-			return nil, err
-		}
-		opt.PinnedImages = manifests.Pinned(c.Plan, payload.Image)
-	}
-	if opt.Start, opt.Manifests, err = manifests.FirstStart(c.Plan, &m, payload.Image, how, opt.Manifests); err != nil {
+	err = manifests.FirstBoot(&opt, c.Plan, &m, payload.Image, manifests.Bring{
+		Founding:  m.Name == c.Plan.Machines[0].Name && !c.founded(), // masters come first
+		Authority: c.Secrets.Authorities[pki.KubernetesCA].Cert,
+	})
+	if err != nil {
 		return nil, err
 	}
 	config, err := firstboot.For(c.Plan, m.Name, c.Secrets, opt)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"craton.dev/craton/cluster"
-	"craton.dev/craton/contract"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/pki"
 	"craton.dev/craton/plan"
@@ -64,19 +63,10 @@ func replace(path string, text []byte) error {
 // firstBoot is what a machine gets at its first boot where nothing is known of a platform.
 func firstBoot(in renderInput, m plan.Machine) (*firstboot.Config, error) {
 	opt := firstboot.Options{PauseImage: payload.Image("pause")}
-	var how manifests.Bring
-	if m.Role == contract.Master {
-		how = manifests.Bring{
-			Founding: m.Name == in.plan.Machines[0].Name, Authority: in.secrets.Authorities[pki.KubernetesCA].Cert,
-		}
-		pods, err := manifests.MasterFiles(in.plan, m.Name, payload.Image, how)
-		if err != nil {
-			return nil, err
-		}
-		opt.Manifests, opt.PinnedImages = pods, manifests.Pinned(in.plan, payload.Image)
-	}
-	var err error
-	if opt.Start, opt.Manifests, err = manifests.FirstStart(in.plan, &m, payload.Image, how, opt.Manifests); err != nil {
+	err := manifests.FirstBoot(&opt, in.plan, &m, payload.Image, manifests.Bring{
+		Founding: m.Name == in.plan.Machines[0].Name, Authority: in.secrets.Authorities[pki.KubernetesCA].Cert,
+	})
+	if err != nil {
 		return nil, err
 	}
 	return firstboot.For(in.plan, m.Name, in.secrets, opt)

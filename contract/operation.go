@@ -1,6 +1,9 @@
 package contract
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // Operation is something that a cluster does and that stops where a clause it needs is
 // shut.
@@ -35,46 +38,29 @@ func Operations() []Operation {
 			// The kubelet's way to the API is the egress to registries, unless the API is
 			// apart from it. A master's kubelet uses its own machine's API server.
 			ID: "join", Sentence: "a machine joins, gets its certificates and stays ready",
-			Clauses: storing(
-				"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer",
-				"infra.egress.images", "worker.egress.images",
-				"infra.egress.api", "worker.egress.api",
-				"infra.egress.dns", "worker.egress.dns",
+			Clauses: storing(append(kubeletFindsAPI(),
 				"master.machine.kubelet", "master.machine.node", "infra.machine.kubelet", "infra.machine.label", "infra.machine.taint",
 				"worker.machine.kubelet", "worker.machine.kubelet-only",
-			),
-			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			)...),
+			OnlyIf:     kubeletAsks(),
 			Components: []string{"kubelet", "kube-apiserver", "craton-operator", "load-balancer", "etcd"},
 		},
 		{
 			ID: "power-cycle", Sentence: "a machine that has lost its power comes back with nobody's help",
-			Clauses: storing(
-				"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer",
-				"infra.egress.images", "worker.egress.images",
-				"infra.egress.api", "worker.egress.api",
-				"infra.egress.dns", "worker.egress.dns",
-			),
-			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			Clauses:    storing(kubeletFindsAPI()...),
+			OnlyIf:     kubeletAsks(),
 			Components: []string{"kubelet", "kube-apiserver", "load-balancer", "etcd"},
 		},
 		{
 			ID: "schedule", Sentence: "a pod is placed on a machine and runs there",
-			Clauses: storing(
-				"master.ingress.api", "master.ingress.api-load-balancer",
-				"infra.egress.images", "worker.egress.images",
-				"infra.egress.api", "worker.egress.api",
-			),
-			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			Clauses:    storing(kubeletToAPI()...),
+			OnlyIf:     kubeletAsks(),
 			Components: []string{"kube-scheduler", "kubelet", "kube-apiserver", "load-balancer", "etcd"},
 		},
 		{
 			ID: "update", Sentence: "a component gets another version, machine by machine",
-			Clauses: storing(
-				"master.ingress.api", "master.ingress.api-load-balancer",
-				"infra.egress.images", "worker.egress.images",
-				"infra.egress.api", "worker.egress.api",
-			),
-			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			Clauses:    storing(kubeletToAPI()...),
+			OnlyIf:     kubeletAsks(),
 			Components: []string{"kube-controller-manager", "kubelet", "kube-apiserver", "load-balancer", "etcd"},
 		},
 		{
@@ -83,18 +69,13 @@ func Operations() []Operation {
 				"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer", "master.ingress.api-users",
 				"worker.egress.images", "worker.egress.api",
 			),
-			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			OnlyIf:     kubeletAsks(),
 			Components: []string{"kube-scheduler", "kubelet", "kube-apiserver", "load-balancer", "etcd"},
 		},
 		{
 			ID: "renew-certificate", Sentence: "a kubelet gets a new certificate for the one that it has",
-			Clauses: storing(
-				"cluster.dns.api", "master.ingress.api", "master.ingress.api-load-balancer",
-				"infra.egress.images", "worker.egress.images",
-				"infra.egress.api", "worker.egress.api",
-				"infra.egress.dns", "worker.egress.dns",
-			),
-			OnlyIf:     stores(map[string]Condition{"master.ingress.api": IfNoLoadBalancer}),
+			Clauses:    storing(kubeletFindsAPI()...),
+			OnlyIf:     kubeletAsks(),
 			Components: []string{"kubelet", "craton-operator", "kube-apiserver", "load-balancer", "etcd"},
 		},
 		{
@@ -306,6 +287,20 @@ func viaKubelet() []string {
 		"master.ingress.kubelet", "infra.ingress.kubelet", "worker.ingress.kubelet", "master.egress.kubelet",
 		"infra.egress.images", "worker.egress.images", "infra.egress.api", "worker.egress.api",
 	)
+}
+
+// kubeletToAPI are the clauses on the way from a kubelet to the API.
+func kubeletToAPI() []string {
+	return []string{
+		"master.ingress.api", "master.ingress.api-load-balancer",
+		"infra.egress.images", "worker.egress.images",
+		"infra.egress.api", "worker.egress.api",
+	}
+}
+
+// kubeletFindsAPI are these and those by which it finds the API.
+func kubeletFindsAPI() []string {
+	return slices.Concat([]string{"cluster.dns.api"}, kubeletToAPI(), []string{"infra.egress.dns", "worker.egress.dns"})
 }
 
 // kubeletAsks is where a kubelet asks masters themselves, not the load balancer.

@@ -19,8 +19,9 @@ const (
 
 // Step is a part of a machine's first start. Steps come one after another.
 type Step struct {
-	// After is what the step waits for.
-	After Moment
+	// AfterAPI makes the step wait until the API knows the machine's token, and its kubelet,
+	// where that was there before the API, has been started anew.
+	AfterAPI bool
 	// Listening is where somebody has to listen first; a zero one says nothing.
 	Listening netip.AddrPort
 	// Images are got then, all at once.
@@ -28,17 +29,6 @@ type Step struct {
 	// Pods are files for ManifestDir, put there when the images are there.
 	Pods []File
 }
-
-// Moment is a point in a machine's first start.
-type Moment int
-
-const (
-	// AtOnce is as soon as the container runtime serves.
-	AtOnce Moment = iota
-	// APIKnows is when the API knows the machine's token, and its kubelet, where that was
-	// there before the API, has been started anew.
-	APIKnows
-)
 
 // startFiles are the script that takes a machine through its first start, and the pods
 // that it puts in their place.
@@ -60,11 +50,11 @@ func startFiles(opt Options) []File {
 		"run() { [ ! -e " + StartDir + "/\"$1\" ] || mv " + StartDir + "/\"$1\" " + ManifestDir + "/; }\n")
 	fmt.Fprintf(&script, "get %s &\n", opt.PauseImage)
 	var files []File
-	reached := AtOnce
+	known := false
 	for _, step := range opt.Start {
-		if reached < step.After {
+		if step.AfterAPI && !known {
 			script.WriteString(joinScript + " known\n")
-			reached = step.After
+			known = true
 		}
 		if step.Listening.IsValid() {
 			fmt.Fprintf(&script, "until (: </dev/tcp/%s/%d) 2>/dev/null; do sleep 0.2; done\n", step.Listening.Addr(), step.Listening.Port())

@@ -22,8 +22,8 @@ func TestFirstStart(t *testing.T) {
 	opt.Start = []firstboot.Step{
 		{Images: []string{"quay.io/a:1", "quay.io/b:1"}, Pods: []firstboot.File{pod("a.yaml"), pod("b.yaml")}},
 		{Listening: netip.MustParseAddrPort("192.0.2.1:2379"), Images: []string{"quay.io/c:1"}},
-		{After: firstboot.APIKnows, Pods: []firstboot.File{pod("c.yaml")}},
-		{After: firstboot.APIKnows, Images: []string{"quay.io/d:1"}},
+		{AfterAPI: true, Pods: []firstboot.File{pod("c.yaml")}},
+		{AfterAPI: true, Images: []string{"quay.io/d:1"}},
 	}
 	worker := opt
 	worker.Start = opt.Start[3:]

@@ -11,6 +11,8 @@ const (
 	joinScript = "/usr/local/sbin/craton-join"
 	// clientCertificate is there once a machine has joined.
 	clientCertificate = KubeletPKIDir + "/kubelet-client-current.pem"
+	// tokenKnown is there while the machine joins, once the API knows its token.
+	tokenKnown = "/run/craton-known"
 )
 
 // joinFile asks the API again and again whether it knows the machine's token, and starts
@@ -32,7 +34,7 @@ func joinFile(p *plan.Plan, m *plan.Machine) File {
 # craton-join          joins the cluster: starts the kubelet anew when it is of use
 # craton-join known    waits until the API knows this machine's token
 certificate=%s
-known=/run/craton-known
+known=%s
 if [ "$1" = known ]; then
 	until [ -e $certificate ] || [ -e $known ]; do
 		sleep 0.1
@@ -53,7 +55,7 @@ until [ -e $certificate ]; do
 	sleep 0.1
 done
 systemctl restart kubelet
-`, clientCertificate, bootstrapKubeconfig, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, restartKnown(m))}
+`, clientCertificate, tokenKnown, bootstrapKubeconfig, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, restartKnown(m))}
 }
 
 // restartKnown is the line by which a master's kubelet is started anew.
@@ -70,7 +72,7 @@ ConditionPathExists=!` + clientCertificate + `
 
 [Service]
 ExecStart=` + joinScript + `
-ExecStopPost=/bin/rm -f /run/craton-known
+ExecStopPost=/bin/rm -f ` + tokenKnown + `
 Restart=on-failure
 
 [Install]

@@ -138,9 +138,9 @@ func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firs
 	return files, nil
 }
 
-// Pinned are the images without which a master cannot come back: its machine keeps them
+// pinned are the images without which a master cannot come back: its machine keeps them
 // whatever else it runs out of room for.
-func Pinned(p *plan.Plan, images Images) map[string]string {
+func pinned(p *plan.Plan, images Images) map[string]string {
 	pinned := map[string]string{}
 	for _, name := range []string{etcdName, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "flannel", operatorName} {
 		if image := images(name); image != "" {
@@ -150,13 +150,27 @@ func Pinned(p *plan.Plan, images Images) map[string]string {
 	return pinned
 }
 
-// FirstStart is a machine's first start (see firstboot.Step). Of a master's files, which
+// FirstBoot puts into the options of a machine's first boot what this package knows: its first
+// start and, of a master, its files and the images that it never removes.
+func FirstBoot(opt *firstboot.Options, p *plan.Plan, m *plan.Machine, images Images, how Bring) (err error) {
+	var files []firstboot.File
+	if m.Role == contract.Master {
+		if files, err = MasterFiles(p, m.Name, images, how); err != nil {
+			return err
+		}
+		opt.PinnedImages = pinned(p, images)
+	}
+	opt.Start, opt.Manifests, err = firstStart(p, m, images, how, files)
+	return err
+}
+
+// firstStart is a machine's first start (see firstboot.Step). Of a master's files, which
 // MasterFiles has made, it takes those that come with a step, and gives back the rest.
 //
 // Nothing runs on a master beside an API server that starts but what that needs. On one that
 // joins, the API server waits for the master's member of etcd: before, it could do nothing but
 // fail, and take the processor from the machine that the others wait for.
-func FirstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files []firstboot.File) ([]firstboot.Step, []firstboot.File, error) {
+func firstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files []firstboot.File) ([]firstboot.Step, []firstboot.File, error) {
 	names := func(list ...string) (out []string) {
 		for _, name := range list {
 			if image := images(name); image != "" {
@@ -165,7 +179,7 @@ func FirstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files [
 		}
 		return out
 	}
-	last := firstboot.Step{After: firstboot.APIKnows, Images: names("kube-proxy", "flannel", "coredns")}
+	last := firstboot.Step{AfterAPI: true, Images: names("kube-proxy", "flannel", "coredns")}
 	if m.Role != contract.Master {
 		return []firstboot.Step{last}, files, nil
 	}
@@ -189,7 +203,7 @@ func FirstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files [
 	next := firstboot.Step{Images: names("kube-controller-manager", "kube-scheduler")} // an API server that starts leaves some of the processor
 	// Not when the machine has joined: where its disk is new and it is the only master, that
 	// takes these pods.
-	others := firstboot.Step{After: firstboot.APIKnows}
+	others := firstboot.Step{AfterAPI: true}
 	var rest []firstboot.File
 	for _, f := range files {
 		if path.Dir(f.Path) != firstboot.ManifestDir {

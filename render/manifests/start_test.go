@@ -35,7 +35,7 @@ func TestFirstStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		steps, rest, err := FirstStart(c.p, m, image, how, slices.Clone(files))
+		steps, rest, err := firstStart(c.p, m, image, how, slices.Clone(files))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestFirstStart(t *testing.T) {
 		var known []string
 		waits := map[string]string{} // of a pod, for what
 		for i, s := range steps {
-			if i > 0 && s.After < steps[i-1].After {
+			if i > 0 && !s.AfterAPI && steps[i-1].AfterAPI {
 				t.Errorf("%s: step %d is to come before what the one before it waits for", name, i)
 			}
 			known = append(known, s.Images...)
@@ -58,7 +58,7 @@ func TestFirstStart(t *testing.T) {
 				if s.Listening.IsValid() {
 					wait = s.Listening.String()
 				}
-				if s.After == firstboot.APIKnows {
+				if s.AfterAPI {
 					wait = "API"
 				}
 				waits[strings.TrimSuffix(path.Base(f.Path), ".yaml")] = wait
@@ -94,8 +94,8 @@ func TestFirstStart(t *testing.T) {
 		}
 	}
 	worker := &internal.Machines[len(internal.Machines)-1]
-	steps, _, err := FirstStart(internal, worker, image, Bring{}, nil)
-	if err != nil || len(steps) != 1 || steps[0].After != firstboot.APIKnows || len(steps[0].Images) != 3 {
+	steps, _, err := firstStart(internal, worker, image, Bring{}, nil)
+	if err != nil || len(steps) != 1 || !steps[0].AfterAPI || len(steps[0].Images) != 3 {
 		t.Errorf("a worker's first start: %+v, %v", steps, err)
 	}
 }
