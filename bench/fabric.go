@@ -132,6 +132,15 @@ func planOf(name string, workers int) (*plan.Plan, error) {
 	return plan.Make(c)
 }
 
+// planIn is the plan of a cluster file.
+func planIn(file string) (*plan.Plan, error) {
+	c, err := cluster.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Make(c)
+}
+
 // first is the plan's first machine of a role; every plan here has one.
 func first(p *plan.Plan, role contract.Role) plan.Machine {
 	for _, m := range p.Machines {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/vishvananda/netns"
 
-	"craton.dev/craton/cluster"
 	"craton.dev/craton/command"
 	"craton.dev/craton/plan"
 )
@@ -43,11 +42,7 @@ func (b *bench) live(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	c, err := cluster.Load(file)
-	if err != nil {
-		return err
-	}
-	p, err := plan.Make(c)
+	p, err := planIn(file)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"craton.dev/craton/bootstrap"
-	"craton.dev/craton/cluster"
 	"craton.dev/craton/command"
 	"craton.dev/craton/machines/local"
 	"craton.dev/craton/payload"
@@ -35,11 +34,7 @@ type bare struct {
 
 // newBare prepares what needs no machine: the payload and the platform's keys.
 func (b *bench) newBare(ctx context.Context, file string) (*bare, error) {
-	f, err := cluster.Load(file)
-	if err != nil {
-		return nil, err
-	}
-	p, err := plan.Make(f)
+	p, err := planIn(file)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"craton.dev/craton/bootstrap"
-	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
 	"craton.dev/craton/machines/local"
 	"craton.dev/craton/payload"
@@ -58,11 +57,7 @@ func (b *bench) services(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := cluster.Load(file)
-	if err != nil {
-		return err
-	}
-	p, err := plan.Make(f)
+	p, err := planIn(file)
 	if err != nil {
 		return err
 	}

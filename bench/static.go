@@ -9,9 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
-	"craton.dev/craton/plan"
 )
 
 // The samples of static.
@@ -46,11 +44,7 @@ func (b *bench) static(ctx context.Context) error {
 	b.samples.add(staticSample+" cpu", u.cpu.Seconds())
 	b.samples.add(staticSample+" B", float64(u.peak))
 
-	c, err := cluster.Load(file)
-	if err != nil {
-		return err
-	}
-	p, err := plan.Make(c)
+	p, err := planIn(file)
 	if err != nil {
 		return err
 	}
