@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"craton.dev/craton/render/manifests"
 	"craton.dev/craton/render/manifests/inventory"
@@ -65,6 +66,8 @@ func Components(o Objects, machines map[string]bool) []Component {
 		comp := Component{Name: d.Name, Want: int(d.Status.DesiredNumberScheduled), Ready: int(d.Status.NumberReady)}
 		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want || comp.Want == 0 {
 			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
+		} else if old := comp.Want - int(d.Status.UpdatedNumberScheduled); old > 0 {
+			comp.Problem = fromBefore(d.Name, old, comp.Want)
 		}
 		out = append(out, comp)
 	}
@@ -72,9 +75,10 @@ func Components(o Objects, machines map[string]bool) []Component {
 		comp := Component{Name: d.Name, Want: int(*d.Spec.Replicas), Ready: int(d.Status.ReadyReplicas)}
 		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want {
 			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
-		} else if old := d.Status.Replicas - d.Status.UpdatedReplicas; old > 0 {
-			// They do what was asked before: users that the file no longer has still sign in there.
-			comp.Problem = fmt.Sprintf("%s: %d of %d pods are still those from before", d.Name, old, d.Status.Replicas)
+		} else if old := int(d.Status.Replicas - d.Status.UpdatedReplicas); old > 0 {
+			comp.Problem = fromBefore(d.Name, old, int(d.Status.Replicas))
+		} else if old := ending(d, o.Pods, machines); old > 0 {
+			comp.Problem = fromBefore(d.Name, old, old+int(d.Status.Replicas))
 		}
 		out = append(out, comp)
 	}
@@ -89,6 +93,35 @@ func Components(o Objects, machines map[string]bool) []Component {
 		out = append(out, Component{Name: name, Problem: fmt.Sprintf("only stand-ins run, on %s", strings.Join(standIns[name], ", "))})
 	}
 	return out
+}
+
+// fromBefore says that some pods do what was asked before: users that the file no longer has still
+// sign in there.
+func fromBefore(name string, old, all int) string {
+	return fmt.Sprintf("%s: %d of %d pods are still those from before", name, old, all)
+}
+
+// ending counts the pods of an earlier template of a Deployment that are told to end and go on
+// answering meanwhile. Its status does not count them. One of today's template that ends is no problem.
+func ending(d appsv1.Deployment, pods []corev1.Pod, machines map[string]bool) (old int) {
+	const template = appsv1.DefaultDeploymentUniqueLabelKey
+	of := labels.Set(d.Spec.Selector.MatchLabels).AsSelector()
+	today, ends := map[string]bool{}, []string{}
+	for _, pod := range pods {
+		switch {
+		case pod.Namespace != d.Namespace || !of.Matches(labels.Set(pod.Labels)) || !machines[pod.Spec.NodeName]:
+		case pod.DeletionTimestamp == nil:
+			today[pod.Labels[template]] = true
+		default:
+			ends = append(ends, pod.Labels[template])
+		}
+	}
+	for _, hash := range ends {
+		if !today[hash] {
+			old++
+		}
+	}
+	return old
 }
 
 func podReady(p *corev1.Pod) bool {

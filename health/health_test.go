@@ -65,21 +65,41 @@ func TestComponents(t *testing.T) {
 	own := pod("etcd", "m1", true)
 	own.Annotations = nil // not static either, but nothing else counts it
 	set := func(name string, want, ready int32) appsv1.DaemonSet {
-		return appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: want, NumberReady: ready}}
+		return appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: appsv1.DaemonSetStatus{
+			DesiredNumberScheduled: want, NumberReady: ready, UpdatedNumberScheduled: want,
+		}}
+	}
+	rolling := set("kube-proxy", 3, 3)
+	rolling.Status.UpdatedNumberScheduled = 1
+	deployment := func(name string, replicas, updated int32) appsv1.Deployment {
+		return appsv1.Deployment{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec:       appsv1.DeploymentSpec{Replicas: new(int32(1)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"k8s-app": name}}},
+			Status:     appsv1.DeploymentStatus{ReadyReplicas: 1, Replicas: replicas, UpdatedReplicas: updated},
+		}
+	}
+	of := func(deployment, template, node string, ends bool) corev1.Pod {
+		p := corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"k8s-app": deployment, appsv1.DefaultDeploymentUniqueLabelKey: template}},
+			Spec:       corev1.PodSpec{NodeName: node},
+		}
+		if ends {
+			p.DeletionTimestamp = new(metav1.Now())
+		}
+		return p
 	}
 	o := Objects{
 		Pods: []corev1.Pod{
 			own, pod("etcd", "m2", false), pod("etcd", "gone", false), ours,
 			pod("kube-apiserver", "m1", true, manifests.StandInLabel), pod("lonely", "m2", true, manifests.StandInLabel),
+			of("ends", "new", "m1", false), of("ends", "old", "m1", true), of("ends", "old", "gone", true),
+			of("moves", "new", "m1", false), of("moves", "new", "m2", true),
 		},
-		DaemonSets: []appsv1.DaemonSet{set("kube-apiserver", 2, 2), set("flannel", 3, 2), set("nowhere", 0, 0)},
+		DaemonSets: []appsv1.DaemonSet{set("kube-apiserver", 2, 2), set("flannel", 3, 2), set("nowhere", 0, 0), rolling},
 		Deployments: []appsv1.Deployment{
 			{ObjectMeta: metav1.ObjectMeta{Name: "coredns", Generation: 2}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(2))},
 				Status: appsv1.DeploymentStatus{ObservedGeneration: 1, ReadyReplicas: 2}},
-			{ObjectMeta: metav1.ObjectMeta{Name: "dex"}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(1))},
-				Status: appsv1.DeploymentStatus{ReadyReplicas: 1, Replicas: 2, UpdatedReplicas: 1}},
-			{ObjectMeta: metav1.ObjectMeta{Name: "console"}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(1))},
-				Status: appsv1.DeploymentStatus{ReadyReplicas: 1, Replicas: 1, UpdatedReplicas: 1}},
+			deployment("dex", 2, 1), deployment("console", 1, 1), deployment("ends", 1, 1), deployment("moves", 1, 1),
 		},
 	}
 	want := []Component{
@@ -87,9 +107,12 @@ func TestComponents(t *testing.T) {
 		{"kube-apiserver", 2, 2, "a stand-in still runs on m1"},
 		{"flannel", 3, 2, "flannel: 2 of 3 pods are ready"},
 		{"nowhere", 0, 0, "nowhere: 0 of 0 pods are ready"},
+		{"kube-proxy", 3, 3, "kube-proxy: 2 of 3 pods are still those from before"},
 		{"coredns", 2, 2, "coredns: 2 of 2 pods are ready"},
 		{"dex", 1, 1, "dex: 1 of 2 pods are still those from before"},
 		{"console", 1, 1, ""},
+		{"ends", 1, 1, "ends: 1 of 2 pods are still those from before"},
+		{"moves", 1, 1, ""},
 		{"lonely", 0, 0, "only stand-ins run, on m2"},
 	}
 	if diff := cmp.Diff(want, Components(o, map[string]bool{"m1": true, "m2": true})); diff != "" {
