@@ -68,9 +68,9 @@ func parse() (o options, err error) {
 	flag.BoolVar(&o.list, "list", false, "print the scenarios' names, and play none")
 	flag.StringVar(&o.craton, "craton", "", "the program under test; where it is not given, it is built from this source")
 	flag.StringVar(&o.cluster, "cluster", "faults", "the name of the cluster that is made")
-	flag.BoolVar(&o.resume, "resume", false, "go on from the results beside the report: what has passed is not played again, what has failed is at the end")
+	flag.BoolVar(&o.resume, "resume", false, "go on from the results beside the report or, where there are none, beside "+lastPage+": what has passed is not played again, what has failed is at the end")
 	flag.DurationVar(&o.limit, "for", 0, "begin no scenario after that time, such as 20m; 0 is no limit")
-	flag.StringVar(&o.page, "page", "", "put the table of the report's results into this page, and play nothing")
+	flag.StringVar(&o.page, "page", "", "put the table of the report's results into this page, and the results beside it, and play nothing")
 	flag.StringVar(&o.check, "check", "", "check this file, a history of an earlier run, and play nothing")
 	flag.StringVar(&o.keep, "keep", "", "the folder for logs and histories of scenarios that failed; default: beside the report")
 	flag.Parse()
@@ -112,7 +112,10 @@ func run(ctx context.Context) (ok bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		return true, writePage(o.page, found.sorted())
+		if err := writePage(o.page, found.sorted()); err != nil {
+			return false, err
+		}
+		return true, found.save(o.page)
 	}
 	all := chosen(o)
 	if o.list {
@@ -164,6 +167,7 @@ func playAll(ctx context.Context, o options, l *lab, all []scenario, found *resu
 		return false, err
 	}
 	version, _ := command.Run(ctx, l.craton, "version")
+	commit, _ := command.Run(ctx, "git", "describe", "--always", "--dirty") // "" where this is no clone
 	say("seed %d, %d scenarios; report: %s; bare etcd and API server start in %.1f s", o.seed, len(all), o.report, bare.Seconds())
 	ok = true
 	for i, s := range all {
@@ -174,6 +178,7 @@ func playAll(ctx context.Context, o options, l *lab, all []scenario, found *resu
 		r := &row{
 			Scenario: s.name(), Seed: o.seed, Played: time.Now().UTC().Format("2006-01-02 15:04"),
 			Version: strings.Join(strings.Fields(string(version)), " "), Bare: bare.Seconds(),
+			Commit: strings.TrimSpace(string(commit)),
 		}
 		began := time.Now()
 		seed := s.seed(o.seed)

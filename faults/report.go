@@ -21,10 +21,11 @@ const (
 type row struct {
 	Scenario string `json:"scenario"`
 	Seed     uint64 `json:"seed"`
-	// Played is when, in UTC, Version what was played, and Bare how long bare etcd and API
-	// server took to start just before.
+	// Played is when, in UTC, Version and Commit what was played, and Bare how long bare etcd and
+	// API server took to start just before.
 	Played  string  `json:"played,omitempty"`
 	Version string  `json:"version,omitempty"`
+	Commit  string  `json:"commit,omitempty"`
 	Bare    float64 `json:"bare,omitempty"`
 	// Gap, Works and Ready are as in bounds. Settled is when no stand-in was left as well.
 	Gap          float64 `json:"gap"`
@@ -116,7 +117,11 @@ func table(rows []*row) string {
 	for _, r := range rows {
 		count[r.Verdict]++
 		if r.Verdict != unplayed {
-			when, what, seeds = append(when, r.Played), append(what, r.Version), append(seeds, fmt.Sprint(r.Seed))
+			day, _, _ := strings.Cut(r.Played, " ")
+			when, what = append(when, day), append(what, r.Version)
+			if r.Seed != 0 { // of the oldest rows nobody knows it
+				seeds = append(seeds, fmt.Sprint(r.Seed))
+			}
 		}
 	}
 	for _, s := range []*[]string{&when, &what, &seeds} {
@@ -124,24 +129,24 @@ func table(rows []*row) string {
 		*s = slices.Compact(*s)
 	}
 	if len(when) > 0 {
-		fmt.Fprintf(&b, "Played from %s to %s (UTC) with %s, seed %s.\n\n", when[0], when[len(when)-1], strings.Join(what, "; "), strings.Join(seeds, ", "))
+		fmt.Fprintf(&b, "Played till %s (UTC) with %s, seed %s.\n\n", when[len(when)-1], strings.Join(what, "; "), strings.Join(seeds, ", "))
 	}
 	fmt.Fprintf(&b, "%d scenarios: %d passed, %d failed, %d cannot be played here, %d not played yet.\n\n",
 		len(scenarios()), count[passed], count[failed], count[unplayed], max(0, len(scenarios())-len(rows)))
-	b.WriteString("| scenario | without API, s | a Deployment waits, s | ready again, s | without stand-ins, s | writes tried | acknowledged | unclear | lost | reads | verdict |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| scenario | without API, s | a Deployment waits, s | ready again, s | without stand-ins, s | writes tried | acknowledged | unclear | lost | reads | played | verdict |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		if r.Verdict == unplayed {
-			fmt.Fprintf(&b, "| %s | | | | | | | | | | %s: %s |\n", r.Scenario, unplayed, cell(strings.Join(r.Reasons, "; ")))
+			fmt.Fprintf(&b, "| %s | | | | | | | | | | | %s: %s |\n", r.Scenario, unplayed, cell(strings.Join(r.Reasons, "; ")))
 			continue
 		}
 		verdict := r.Verdict
 		if verdict != passed {
 			verdict = "**" + verdict + "**: " + cell(strings.Join(r.Reasons, "; "))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %d | %d | %d | %d | %d | %s |\n", r.Scenario,
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %d | %d | %d | %d | %d | %s | %s |\n", r.Scenario,
 			figure(r.Gap, r.GapBound), figure(r.Works, r.WorksBound), figure(r.Ready, r.ReadyBound), figure(r.Settled, r.SettledBound),
-			r.Tried, r.Acked, r.Unclear, r.Lost, r.Reads, verdict)
+			r.Tried, r.Acked, r.Unclear, r.Lost, r.Reads, strings.TrimSpace(r.Played+" "+r.Commit), verdict)
 	}
 	return b.String()
 }

@@ -14,7 +14,11 @@ import (
 // The whole set takes hours. So what became of each scenario is kept in a file, beside the
 // report, and a later run goes on from there.
 
-// resultsFile is that of a report.
+// lastPage is where the last run's table is for readers, with its results beside it, so that a
+// clone elsewhere goes on from there.
+const lastPage = "docs/faults.md"
+
+// resultsFile is that of a report, or of the page.
 func resultsFile(report string) string { return strings.TrimSuffix(report, ".md") + ".json" }
 
 // readResults are the rows of earlier runs; none where there were none.
@@ -45,6 +49,9 @@ func loadResults(report string, resume bool) (*results, error) {
 	r := &results{report: report, rows: map[string]*row{}}
 	if resume {
 		rows, err := readResults(report)
+		if err == nil && rows == nil {
+			rows, err = readResults(lastPage)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -101,17 +108,21 @@ func (r *results) sorted() []*row {
 
 // write replaces the report and the file of results.
 func (r *results) write() error {
-	rows := r.sorted()
-	if err := os.WriteFile(r.report, []byte(report(rows)), 0o644); err != nil {
+	if err := os.WriteFile(r.report, []byte(report(r.sorted())), 0o644); err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(rows, "", "  ")
+	return r.save(r.report)
+}
+
+// save replaces the file of results beside a report or the page.
+func (r *results) save(report string) error {
+	b, err := json.MarshalIndent(r.sorted(), "", " ")
 	if err != nil {
 		return err
 	}
-	next := resultsFile(r.report) + ".new"
-	if err := os.WriteFile(next, b, 0o644); err != nil {
+	next := resultsFile(report) + ".new"
+	if err := os.WriteFile(next, append(b, '\n'), 0o644); err != nil {
 		return err
 	}
-	return os.Rename(next, resultsFile(r.report)) // all or what was there: hours are in it
+	return os.Rename(next, resultsFile(report)) // all or what was there: hours are in it
 }

@@ -109,7 +109,7 @@ func TestSeeds(t *testing.T) {
 // TestReport protects what people read: the counts, the bounds, why a row failed, and a
 // cell that holds what would end it.
 func TestReport(t *testing.T) {
-	good := &row{Scenario: "good", Played: "2026-01-02 03:04", Version: "v1", Gap: 0.5, GapBound: 1, Tried: 10, Acked: 9, Unclear: 1, Reads: 20, Verdict: passed}
+	good := &row{Scenario: "good", Seed: 3, Played: "2026-01-02 03:04", Version: "v1", Commit: "c0ffee", Gap: 0.5, GapBound: 1, Tried: 10, Acked: 9, Unclear: 1, Reads: 20, Verdict: passed}
 	bad := &row{Scenario: "bad", Seed: 7, Played: "2026-01-01 03:04", Version: "v1", Gap: 4, GapBound: 3}
 	bad.within("without API", bad.Gap, bad.GapBound)
 	bad.within("ready again", 1, 2)
@@ -118,9 +118,9 @@ func TestReport(t *testing.T) {
 	not := &row{Scenario: "not", Verdict: unplayed, Reasons: []string{"there is none"}}
 	got := report([]*row{good, bad, not})
 	for _, want := range []string{
-		"Played from 2026-01-01 03:04 to 2026-01-02 03:04 (UTC) with v1, seed 0, 7.",
+		"Played till 2026-01-02 (UTC) with v1, seed 3, 7.",
 		fmt.Sprintf("%d scenarios: 1 passed, 1 failed, 1 cannot be played here, %d not played yet.", len(scenarios()), len(scenarios())-3),
-		"| good | 0.5 ≤ 1 | 0.0 | 0.0 | 0.0 | 10 | 9 | 1 | 0 | 20 | passed |",
+		"| good | 0.5 ≤ 1 | 0.0 | 0.0 | 0.0 | 10 | 9 | 1 | 0 | 20 | 2026-01-02 03:04 c0ffee | passed |",
 		"| bad | 4.0 ≤ 3 |", "**failed**: without API for 4.0 s, at most 3.0; a \\| b c |",
 		"| not played: there is none |", "## bad\n\nSeed 7.", "- +1.0 s: not / ready",
 	} {
