@@ -64,16 +64,21 @@ func (c *Cluster) tellPlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	leaving := false
 	for _, m := range surplus {
 		master, err := isMaster(ctx, client, m.Name)
 		if err != nil {
 			return err
 		}
+		leaving = leaving || master
 		if master && m.Running {
 			if err := c.drain(ctx, client, m.Name); err != nil {
 				return fmt.Errorf("drain %s: %w; the machine is still there", m.Name, err)
 			}
 		}
+	}
+	if leaving {
+		return c.partWithMasters(ctx)
 	}
 	// What has ended is no reason to stop here: the next steps start it again.
 	return c.apply(ctx, wait)

@@ -55,7 +55,7 @@ func (c *Cluster) removeSurplus(ctx context.Context) error {
 		case master:
 			// The operator lets nobody go of whom it has not been told; the step "plan" could
 			// not tell it where the API was just coming back.
-			if err = c.apply(ctx, wait); err == nil {
+			if err = c.partWithMasters(ctx); err == nil {
 				err = c.awaitLeft(ctx, client, s.Name)
 			}
 		case s.Running:
@@ -90,6 +90,18 @@ func isMaster(ctx context.Context, client kubernetes.Interface, name string) (bo
 	}
 	_, master := node.Labels[label]
 	return master, nil
+}
+
+// partWithMasters tells the operator that it may let masters go that the plan no longer has. The
+// load balancer is told before: an API server whose member has left can do nothing for its clients.
+func (c *Cluster) partWithMasters(ctx context.Context) error {
+	if err := c.Platform.Balance(ctx, c.Plan); err != nil {
+		return err
+	}
+	if err := c.awaitAPI(ctx); err != nil {
+		return err
+	}
+	return c.apply(ctx, wait)
 }
 
 // leaveTime is how long the members of etcd may take to part with one.

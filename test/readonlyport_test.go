@@ -26,10 +26,10 @@ func testReadOnlyPort(t *testing.T, l *lab) {
 		t.Fatal(err)
 	}
 	config.ServerName = p.Network.APIServer
-	// led names the master to which a new connection from the user network leads: each API
-	// server has a certificate of its own, with its machine's address.
-	led := func(to netip.Addr) (string, error) {
-		conn, err := platform.DialFrom(context.Background(), user, "tcp", netip.AddrPortFrom(to, p.Network.APIPort).String(), time.Second)
+	// led names the master to which a new connection leads: each API server has a certificate of
+	// its own, with its machine's address.
+	led := func(from string, to netip.Addr) (string, error) {
+		conn, err := platform.DialFrom(context.Background(), from, "tcp", netip.AddrPortFrom(to, p.Network.APIPort).String(), time.Second)
 		if err != nil {
 			return "", err
 		}
@@ -44,13 +44,13 @@ func testReadOnlyPort(t *testing.T, l *lab) {
 		return client.ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
 	}
 	sick := machines(p, contract.Master)[0]
-	its, err := led(sick.Address)
+	its, err := led(machines(p, contract.Worker)[0].Name, sick.Address) // users have no way past the load balancer
 	if err != nil {
 		t.Fatal(err)
 	}
 	inRotation := func() bool {
 		for range 12 {
-			if to, err := led(p.Network.LoadBalancer); err == nil && to == its {
+			if to, err := led(user, p.Network.LoadBalancer); err == nil && to == its {
 				return true
 			}
 		}
@@ -70,7 +70,7 @@ func testReadOnlyPort(t *testing.T, l *lab) {
 	var failed []error
 	for time.Since(began) < 2*rotation {
 		at := time.Since(began)
-		to, err := led(p.Network.LoadBalancer)
+		to, err := led(user, p.Network.LoadBalancer)
 		if err != nil {
 			failed = append(failed, err)
 		}

@@ -44,10 +44,8 @@ func (p *Platform) startSurroundings(ctx context.Context, pl *plan.Plan) error {
 	if err := p.startRegistry(pl); err != nil {
 		return err
 	}
-	if pl.Network.LoadBalancer.IsValid() {
-		if err := p.startBalancer(ctx, pl); err != nil {
-			return err
-		}
+	if err := p.Balance(ctx, pl); err != nil {
+		return err
 	}
 	if err := p.startEtcd(ctx, pl); err != nil {
 		return err
@@ -178,7 +176,13 @@ func (p *Platform) startRegistry(pl *plan.Plan) error {
 		func(cmd *exec.Cmd) { cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none") })
 }
 
-func (p *Platform) startBalancer(ctx context.Context, pl *plan.Plan) error {
+// Balance has the load balancer, where there is one, lead to the plan's machines and to no others.
+// Prepare does so too; by itself it is for masters that leave the plan, before they leave etcd: their
+// API servers can do nothing then, and a load balancer that asks the kubelet does not see it.
+func (p *Platform) Balance(ctx context.Context, pl *plan.Plan) error {
+	if !pl.Network.LoadBalancer.IsValid() {
+		return nil
+	}
 	dir := p.path("load-balancer")
 	if err := writeFile(filepath.Join(dir, "ca.crt"), p.APIAuthority, 0o644); err != nil {
 		return err
