@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"craton.dev/craton/machines"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/pki"
@@ -116,8 +118,9 @@ func (c *Cluster) works(ctx context.Context) (string, error) {
 		if client, err := c.clientset(); err == nil {
 			limited, cancel := context.WithTimeout(ctx, 3*time.Second)
 			defer cancel()
-			if client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(limited).Error() == nil {
-				return "its API is ready", nil
+			// This takes a quorum. /readyz says yes for a moment after that is lost.
+			if _, err := client.CoreV1().Namespaces().Get(limited, metav1.NamespaceSystem, metav1.GetOptions{}); err == nil {
+				return "its API answers", nil
 			}
 		}
 	}
