@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -160,6 +161,9 @@ func firstAnswer(ctx context.Context, address string, dial dial) error {
 		}
 		answer, err := client.Do(r)
 		if err == nil {
+			// Read to its end, so that the next question needs no new connection: making one
+			// takes a server that is starting some of the time that is measured.
+			_, _ = io.Copy(io.Discard, answer.Body)
 			answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
 				return nil
