@@ -204,7 +204,7 @@ func (l *lab) diagnose(t *testing.T) {
 			t.Logf("%s: %.300s", m.Name, strings.TrimSpace(line))
 		}
 	}
-	pods, _ := l.kubectl("get", "pods", "-A", "-o", "wide")
+	pods, _ := l.kubectl("get", "pods", "-A", "-o", "wide", "--request-timeout=10s")
 	t.Log(pods)
 }
 
