@@ -180,6 +180,9 @@ func TestKubelet(t *testing.T) {
 		if m.Role == contract.Master {
 			pods, server = firstboot.ManifestDir, "https://"+m.Address.String()+":443"
 		}
+		if restarts := k.CrashLoopBackOff.MaxContainerRestartPeriod; (restarts != nil) != (m.Role == contract.Master) {
+			t.Errorf("%s: what has ended is started again within %v: expected a limit on masters", m.Name, restarts)
+		}
 		if k.StaticPodPath != pods {
 			t.Errorf("%s: static pods in %q: expected %q", m.Name, k.StaticPodPath, pods)
 		}

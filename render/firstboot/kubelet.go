@@ -85,7 +85,7 @@ func kubeletYAML(p *plan.Plan, m *plan.Machine, opt Options) ([]byte, error) {
 	}
 	b := fmt.Appendf(nil, kubeletTemplate, m.Address, kubeletPort, readOnly, KubernetesCA, p.Network.ServiceDNS, RuntimeSocket, KeepFree>>20)
 	if m.Role == contract.Master {
-		b = append(b, "staticPodPath: "+ManifestDir+"\n"...)
+		b = fmt.Appendf(b, "staticPodPath: %s\ncrashLoopBackOff:\n  maxContainerRestartPeriod: %s\n", ManifestDir, restartWithin)
 	}
 	if len(ImpatientClient(p)) > 0 {
 		b = fmt.Appendf(b, "nodeLeaseDurationSeconds: %d\n", 4*renewLease)
@@ -103,6 +103,11 @@ func kubeletYAML(p *plan.Plan, m *plan.Machine, opt Options) ([]byte, error) {
 	}
 	return b, nil
 }
+
+// restartWithin is how long a master's kubelet waits at most before it starts again what has ended. By
+// default that grows to five minutes: what ends since etcd has no quorum, or a disk is full, would
+// be away for as long again after the others are back.
+const restartWithin = "5s"
 
 // KeepFree is what has to stay free on a machine's disk, in bytes: where there is less, its
 // kubelet evicts pods.
