@@ -37,7 +37,7 @@ func open(p *plan.Plan) *plan.Plan {
 
 // compare runs the tests that have failed once more, with the fabric open: what passes then
 // fails because of the rules, or by chance. limit is for all of them.
-func (s *suite) compare(ctx context.Context, c *bootstrap.Cluster, kubeconfig string, done *session, limit time.Duration) (err error) {
+func (s *suite) compare(ctx context.Context, c *bootstrap.Cluster, done *session, limit time.Duration) (err error) {
 	var names []string
 	for _, t := range done.tests {
 		if t.Verdict == failed {
@@ -54,7 +54,7 @@ func (s *suite) compare(ctx context.Context, c *bootstrap.Cluster, kubeconfig st
 	defer func() {
 		err = errors.Join(err, c.Platform.Enforce(context.WithoutCancel(ctx), c.Plan, nil))
 	}()
-	again, err := s.run(ctx, kubeconfig, names, limit)
+	again, err := s.run(ctx, c, names, limit)
 	for _, t := range again.tests {
 		for i := range done.tests {
 			if done.tests[i].Name == t.Name {

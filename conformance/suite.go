@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
 
 	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/command"
@@ -19,6 +22,8 @@ import (
 const (
 	masters = 1
 	workers = 2
+	// userNetwork is the namespace that the platform has for it: the tests are a user's.
+	userNetwork = "user"
 	// grace is how long tests that are ended may take to clean up.
 	grace = 20 * time.Second
 	// upTime and downTime are limits: a cluster needs seconds.
@@ -88,15 +93,11 @@ func (s *suite) play(ctx context.Context, chosen []string) (done session, err er
 	if c.Plan.Profile != s.profile {
 		return done, fmt.Errorf("cluster %s has profile %s, not %s", s.cluster, c.Plan.Profile, s.profile)
 	}
-	kubeconfig, err := c.KubeconfigFile()
-	if err != nil {
-		return done, err
-	}
 	limit := time.Now().Add(s.limit)
-	if done, err = s.run(ctx, kubeconfig, chosen, s.limit-s.compareTime()); err != nil {
+	if done, err = s.run(ctx, c, chosen, s.limit-s.compareTime()); err != nil {
 		return done, err
 	}
-	return done, s.compare(ctx, c, kubeconfig, &done, time.Until(limit))
+	return done, s.compare(ctx, c, &done, time.Until(limit))
 }
 
 // compareTime is what is kept of the limit for looking at failures without the rules.
@@ -127,10 +128,35 @@ func focus(names []string) string {
 	return "(" + strings.Join(quoted, "|") + ")$"
 }
 
-// run runs the tests. ginkgo runs several at once, and those marked [Serial] alone.
-func (s *suite) run(ctx context.Context, kubeconfig string, chosen []string, limit time.Duration) (session, error) {
+// kubeconfig writes one for the user network, and returns its path. It has the load balancer's
+// address: upstream's tests drop the name that a kubeconfig says to verify, so neither the host's
+// loopback port nor a name that nothing there resolves will do.
+func (s *suite) kubeconfig(c *bootstrap.Cluster) (string, error) {
+	b, err := c.Kubeconfig()
+	if err != nil {
+		return "", err
+	}
+	config, err := clientcmd.Load(b)
+	if err != nil {
+		return "", err
+	}
+	for _, to := range config.Clusters {
+		to.Server = "https://" + netip.AddrPortFrom(c.Plan.Network.LoadBalancer, c.Plan.Network.APIPort).String()
+		to.TLSServerName = ""
+	}
+	path := filepath.Join(s.logs, s.cluster+".kubeconfig")
+	return path, clientcmd.WriteToFile(*config, path)
+}
+
+// run runs the tests in the user network. ginkgo runs several at once, and those marked
+// [Serial] alone.
+func (s *suite) run(ctx context.Context, c *bootstrap.Cluster, chosen []string, limit time.Duration) (session, error) {
 	began := time.Now()
 	done := session{Began: began.UTC().Format("2006-01-02 15:04")}
+	kubeconfig, err := s.kubeconfig(c)
+	if err != nil {
+		return done, err
+	}
 	stamp := s.profile + "-" + began.UTC().Format("0102-150405")
 	log, err := os.Create(filepath.Join(s.logs, stamp+".log"))
 	if err != nil {
@@ -138,7 +164,7 @@ func (s *suite) run(ctx context.Context, kubeconfig string, chosen []string, lim
 	}
 	defer log.Close()
 	say("%d tests, %d at once; what they say: %s", len(chosen), s.at, log.Name())
-	_, err = command.Cmd{
+	ginkgo := command.Cmd{
 		Name: s.built.HostBin("ginkgo"),
 		Args: []string{
 			fmt.Sprintf("--procs=%d", s.at), "--no-color", "--timeout=" + limit.String(), "--grace-period=" + grace.String(),
@@ -149,7 +175,11 @@ func (s *suite) run(ctx context.Context, kubeconfig string, chosen []string, lim
 			"--report-dir=" + s.logs, "--report-prefix=" + stamp + "_", "--e2e-output-dir=" + s.logs, "--disable-log-dump=true",
 		},
 		Dir: s.logs, Stdout: log, Stderr: log, Timeout: limit + 5*grace,
-	}.Run(ctx)
+	}
+	err = c.Platform.In(userNetwork, func() error {
+		_, err := ginkgo.Run(ctx)
+		return err
+	})
 	done.Seconds = time.Since(began).Seconds()
 	// It fails where a test has failed: its report tells. There is none where it could not begin.
 	junit := filepath.Join(s.logs, "junit_"+stamp+"_01.xml")
