@@ -20,7 +20,7 @@ var moving = map[string]bool{
 	"signIn.roles": true, "signIn.users": true, "signIn.oidc": true, "signIn.ldap": true, "signIn.github": true, "signIn.saml": true,
 	"options.console": true,
 	"options.ingress": true,
-	"ingress":         true,
+	"ingress":         true, "ingressCertificate": true,
 }
 
 // changeable refuses a file which changes what cannot be changed on a running cluster,

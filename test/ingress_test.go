@@ -260,6 +260,9 @@ func testIngressAnswers(t *testing.T, l *lab) {
 		}
 		return err
 	})
+	if in, ok := l.open(t).Plan.IngressController(); !ok || in.HTTP == 0 {
+		return // the document opens HTTPS alone on infra machines
+	}
 	answer, err := client.Get("http://" + p.Network.Console + "/somewhere?x=1")
 	if err != nil {
 		t.Fatal(err)
