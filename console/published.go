@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,11 +24,26 @@ func published[T any](ctx context.Context, p *kube.Person, name, key string, par
 	if err != nil {
 		return nil, err
 	}
-	v, err := parse([]byte(held.Data[key]))
+	text := held.Data[key]
+	if last, ok := parsed.Load(name); ok && last.(parsedText[T]).text == text {
+		return last.(parsedText[T]).value, nil
+	}
+	v, err := parse([]byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("configmap %s/%s: %w", manifests.System, name, err)
 	}
+	parsed.Store(name, parsedText[T]{text, v})
 	return v, nil
+}
+
+// parsed has what was last read under each name: to read the contract anew for each page took more
+// than all else of it. Each person's own question gives the text, and the same text makes the same
+// value, which nobody changes.
+var parsed sync.Map
+
+type parsedText[T any] struct {
+	text  string
+	value *T
 }
 
 func planOf(ctx context.Context, p *kube.Person) (*inventory.Inventory, error) {
