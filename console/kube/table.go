@@ -74,6 +74,7 @@ func (p *Person) Table(ctx context.Context, k Kind, ask Ask) (*Page, error) {
 			return nil, err
 		}
 	}
+	g.several = len(namespaces) > 1
 	for _, namespace := range namespaces {
 		if err := p.gather(ctx, k, namespace, g); err != nil {
 			return nil, err
@@ -88,6 +89,8 @@ type gathered struct {
 	contains string
 	page     *Page
 	seen     int
+	// several says that namespaces are gone through one after another.
+	several bool
 	// plain says that contains stands in JSON as it is.
 	plain   bool
 	scratch []byte
@@ -141,6 +144,9 @@ func (p *Person) gather(ctx context.Context, k Kind, namespace string, g *gather
 		if g.contains == "" && (s.Continue == "" || missing > 0) {
 			s.Limit = min(chunk, max(1, missing)) // one row is enough to learn how many there are
 		}
+		if g.contains == "" && g.several && s.Continue == "" && g.seen < g.ask.Skip {
+			s.Limit = 1 // the page may begin after this namespace's rows
+		}
 		rest, err := p.tableChunk(ctx, k, namespace, s, g)
 		if err != nil {
 			return err
@@ -149,10 +155,11 @@ func (p *Person) gather(ctx context.Context, k Kind, namespace string, g *gather
 			g.page.Total = g.seen
 			return nil
 		}
-		if g.contains == "" && g.seen >= g.ask.Skip+g.ask.Take && rest.RemainingItemCount != nil {
-			g.seen += int(*rest.RemainingItemCount)
-			g.page.Total = g.seen
-			return nil
+		if g.contains == "" && rest.RemainingItemCount != nil {
+			if end := g.seen + int(*rest.RemainingItemCount); end <= g.ask.Skip || g.seen >= g.ask.Skip+g.ask.Take {
+				g.seen, g.page.Total = end, end
+				return nil
+			}
 		}
 	}
 }
