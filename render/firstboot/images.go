@@ -24,8 +24,9 @@ type Step struct {
 	AfterAPI bool
 	// Listening is where somebody has to listen first; a zero one says nothing.
 	Listening netip.AddrPort
-	// Images are got then, all at once.
+	// Images are got then, all at once; those of an Early step with those of the step before.
 	Images []string
+	Early  bool
 	// Pods are files for ManifestDir, put there when the images are there.
 	Pods []File
 }
@@ -48,28 +49,33 @@ func startFiles(opt Options) []File {
 		"get() { timeout 120 ctr --namespace=k8s.io images pull --hosts-dir=" + RegistryDir + " \"$1\" >/dev/null; }\n" +
 		// The pod is not moved twice, should the script begin anew.
 		"run() { [ ! -e " + StartDir + "/\"$1\" ] || mv " + StartDir + "/\"$1\" " + ManifestDir + "/; }\n")
-	fmt.Fprintf(&script, "get %s &\n", opt.PauseImage)
+	get := func(image string, step int) {
+		fmt.Fprintf(&script, "get %s &\ngot%d+=\" $!\"\n", image, step)
+	}
+	get(opt.PauseImage, 0) // without which no pod starts
 	var files []File
 	known := false
-	for _, step := range opt.Start {
+	for i, step := range opt.Start {
 		if step.AfterAPI && !known {
 			script.WriteString(joinScript + " known\n")
 			known = true
 		}
 		if step.Listening.IsValid() {
-			fmt.Fprintf(&script, "until (: </dev/tcp/%s/%d) 2>/dev/null; do sleep 0.2; done\n", step.Listening.Addr(), step.Listening.Port())
+			fmt.Fprintf(&script, "until (: </dev/tcp/%s/%d) 2>/dev/null; do sleep 0.1; done\n", step.Listening.Addr(), step.Listening.Port())
 		}
-		for _, image := range step.Images {
-			fmt.Fprintf(&script, "get %s &\n", image)
+		for at := i; at < len(opt.Start) && (at > i) == opt.Start[at].Early; at++ {
+			for _, image := range opt.Start[at].Images {
+				get(image, at)
+			}
 		}
-		script.WriteString("wait\n")
+		fmt.Fprintf(&script, "wait $got%d\n", i) // where there is nothing to wait for, for all
 		for _, pod := range step.Pods {
 			name := path.Base(pod.Path)
 			fmt.Fprintf(&script, "run %s\n", name)
 			files = append(files, File{path.Join(StartDir, name), pod.Mode, pod.Contents})
 		}
 	}
-	fmt.Fprintf(&script, "sync -f %s && rm %s\n", runtimeDir, unsynced)
+	fmt.Fprintf(&script, "wait\nsync -f %s && rm %s\n", runtimeDir, unsynced)
 	return append(files, File{imagesScript, 0o755, []byte(script.String())})
 }
 

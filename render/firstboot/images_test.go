@@ -1,6 +1,7 @@
 package firstboot_test
 
 import (
+	"fmt"
 	"net/netip"
 	"os/exec"
 	"slices"
@@ -21,24 +22,24 @@ func TestFirstStart(t *testing.T) {
 	opt := options
 	opt.Start = []firstboot.Step{
 		{Images: []string{"quay.io/a:1", "quay.io/b:1"}, Pods: []firstboot.File{pod("a.yaml"), pod("b.yaml")}},
-		{Listening: netip.MustParseAddrPort("192.0.2.1:2379"), Images: []string{"quay.io/c:1"}},
+		{Early: true, Listening: netip.MustParseAddrPort("192.0.2.1:2379"), Images: []string{"quay.io/c:1"}, Pods: []firstboot.File{pod("e.yaml")}},
 		{AfterAPI: true, Pods: []firstboot.File{pod("c.yaml")}},
 		{AfterAPI: true, Images: []string{"quay.io/d:1"}},
 	}
 	worker := opt
 	worker.Start = opt.Start[3:]
-	end := "wait\nsync -f /var/lib/containerd && rm /var/lib/craton-images-unsynced\n"
+	begin, end := "get "+options.PauseImage+" &\ngot0+=\" $!\"\n", "wait\nsync -f /var/lib/containerd && rm /var/lib/craton-images-unsynced\n"
+	get := func(image string, step int) string { return fmt.Sprintf("get %s &\ngot%d+=\" $!\"\n", image, step) }
 	for _, c := range []struct {
 		machine string
 		opt     firstboot.Options
 		want    string // the end of the script
 	}{
-		{"demo-master-1", opt, "get " + options.PauseImage + " &\nget quay.io/a:1 &\nget quay.io/b:1 &\nwait\nrun a.yaml\nrun b.yaml\n" +
-			"until (: </dev/tcp/192.0.2.1/2379) 2>/dev/null; do sleep 0.2; done\nget quay.io/c:1 &\nwait\n" +
-			"/usr/local/sbin/craton-join known\nwait\nrun c.yaml\n" +
-			"get quay.io/d:1 &\n" + end},
-		{"demo-worker-1", worker, "get " + options.PauseImage + " &\n" +
-			"/usr/local/sbin/craton-join known\nget quay.io/d:1 &\n" + end},
+		{"demo-master-1", opt, begin + get("quay.io/a:1", 0) + get("quay.io/b:1", 0) + get("quay.io/c:1", 1) + "wait $got0\nrun a.yaml\nrun b.yaml\n" +
+			"until (: </dev/tcp/192.0.2.1/2379) 2>/dev/null; do sleep 0.1; done\nwait $got1\nrun e.yaml\n" +
+			"/usr/local/sbin/craton-join known\nwait $got2\nrun c.yaml\n" +
+			get("quay.io/d:1", 3) + "wait $got3\n" + end},
+		{"demo-worker-1", worker, begin + "/usr/local/sbin/craton-join known\n" + get("quay.io/d:1", 0) + "wait $got0\n" + end},
 	} {
 		config, err := firstboot.For(p, c.machine, example.Secrets(p), c.opt)
 		if err != nil {

@@ -167,9 +167,11 @@ func FirstBoot(opt *firstboot.Options, p *plan.Plan, m *plan.Machine, images Ima
 // firstStart is a machine's first start (see firstboot.Step). Of a master's files, which
 // MasterFiles has made, it takes those that come with a step, and gives back the rest.
 //
-// Nothing runs on a master beside an API server that starts but what that needs. On one that
-// joins, the API server waits for the master's member of etcd: before, it could do nothing but
-// fail, and take the processor from the machine that the others wait for.
+// Nothing runs on a master beside an API server that starts but what that needs. The API server
+// waits for the master's member of etcd. Before, it could do nothing but fail: on a founding
+// master it would ask again after a second, though its member is there sooner; on one that
+// joins it would take the processor from the machine that the others wait for, and so do its
+// images.
 func firstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files []firstboot.File) ([]firstboot.Step, []firstboot.File, error) {
 	names := func(list ...string) (out []string) {
 		for _, name := range list {
@@ -184,21 +186,15 @@ func firstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files [
 		return []firstboot.Step{last}, files, nil
 	}
 	member := firstboot.Step{Images: names(operatorName)} // etcd's pod has tools of its image
-	var server firstboot.Step
 	if etcdKind(p) != etcdExternal {
 		member.Images = append(member.Images, names(etcdName)...)
-		if !how.Founding {
-			port, err := part.Port(clauseEtcdClient)
-			if err != nil {
-				return nil, nil, err
-			}
-			server.Listening = netip.AddrPortFrom(m.Address, uint16(port))
-		}
 	}
-	if server.Listening.IsValid() {
-		server.Images = names("kube-apiserver")
-	} else {
-		member.Images = append(member.Images, names("kube-apiserver")...)
+	listening, err := memberAddress(p, m, how)
+	if err != nil {
+		return nil, nil, err
+	}
+	server := firstboot.Step{
+		Images: names("kube-apiserver"), Early: how.Founding || !listening.IsValid(), Listening: listening,
 	}
 	next := firstboot.Step{Images: names("kube-controller-manager", "kube-scheduler")} // an API server that starts leaves some of the processor
 	// Not when the machine has joined: where its disk is new and it is the only master, that
@@ -220,6 +216,28 @@ func firstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files [
 		step.Pods = append(step.Pods, f)
 	}
 	return []firstboot.Step{member, server, next, others, last}, rest, nil
+}
+
+// memberAddress is where a master's own member of etcd listens for its API server; a zero one
+// where it has none.
+func memberAddress(p *plan.Plan, m *plan.Machine, how Bring) (netip.AddrPort, error) {
+	server := ""
+	switch kind := etcdKind(p); {
+	case kind == etcdExternal:
+		return netip.AddrPort{}, nil
+	case kind == etcdSelfHosted && how.Founding:
+		var err error
+		if server, err = seedURL(p); server == "" {
+			return netip.AddrPort{}, err
+		}
+	default:
+		client, _, err := etcdPorts()
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		server = url(m, client)
+	}
+	return netip.ParseAddrPort(strings.TrimPrefix(server, "https://"))
 }
 
 func imageOf(images Images, component string) (string, error) {

@@ -12,8 +12,9 @@ import (
 )
 
 // TestFirstStart protects that each file of a master comes to it once, by its first start or
-// beside it, and no pod into the kubelet's folder before its images; that a founding master's
-// etcd and API server wait for nobody, a joining one's API server for its member of etcd; and
+// beside it, and no pod into the kubelet's folder before its images; that a
+// member of etcd waits for nobody, and an API server for the member that it uses, if its
+// machine has one; and
 // that the others wait for an API and for nothing else: by them a machine joins that has a new
 // disk and is the only master.
 func TestFirstStart(t *testing.T) {
@@ -70,9 +71,7 @@ func TestFirstStart(t *testing.T) {
 		}
 		if c.etcd != "" {
 			want[c.etcd] = ""
-			if !c.founding {
-				want["kube-apiserver"] = m.Address.String() + ":2379"
-			}
+			want["kube-apiserver"] = m.Address.String() + map[string]string{"etcd": ":2379", "etcd-seed": ":12379"}[c.etcd]
 		}
 		if !maps.Equal(waits, want) {
 			t.Errorf("%s: pods wait for %v, want %v", name, waits, want)
