@@ -68,6 +68,7 @@ fuzz: ## a minute of fuzzing, shared by all fuzz tests
 # The payload is built first, so that a cold cache does not count in the tests' time limit.
 cluster-test: build ## a real cluster: up, use, change, kill, down
 	$(SUDO) bin/craton payload build
+	$(SUDO) bin/craton payload build dex traefik
 	CRATON_ETCD=$$($(SUDO) bin/craton payload path etcd) CRATON_APISERVER=$$($(SUDO) bin/craton payload path kube-apiserver) \
 		CRATON_DEX=$$($(SUDO) bin/craton payload path dex) go test $(ON_ETCD) -count=1 -timeout 10m
 	$(SUDO) go test ./test/... -count=1 -timeout 40m -v -skip "$(LONG)"

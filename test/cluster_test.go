@@ -47,6 +47,7 @@ func TestCluster(t *testing.T) {
 	part("killed", testKilled)
 	part("cloud-init", testCloudInit)
 	part("refused", testRefused)
+	part("console", testConsole)
 	t.Run("down", func(t *testing.T) { testDown(t, l, before) })
 }
 

@@ -3,12 +3,13 @@ package test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,13 +17,57 @@ import (
 	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/command"
 	"craton.dev/craton/contract"
+	"craton.dev/craton/pki"
 	"craton.dev/craton/render/part/dex"
 	"craton.dev/craton/signin"
 )
 
+// testConsole protects what a person finds whose cluster has a Console: turned on, on a running
+// cluster, it lets them sign in with a browser, shows each to whom it may, and ends with the option.
+// What its pages do beside a real cluster is tested in its own package, with a browser too.
+func testConsole(t *testing.T, l *lab) {
+	const word, viewer, guest = "correct horse battery", "ben@example.org", "guest@example.org"
+	hash, err := pki.HashPassword([]byte(word))
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := "  - {email: %s, passwordHash: '" + hash + "', groups: [%s]}"
+	l.write(t, 1, 1, "options: {signIn: true, console: true, ingress: true}", "signIn:",
+		"  roles: [{group: 'local:developers', role: view}, {group: 'local:guests', role: none}]", "  users:",
+		fmt.Sprintf(user, viewer, "developers"), fmt.Sprintf(user, guest, "guests"))
+	says, err := l.craton("up", "--file", l.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.ready(t)
+	_, place, err := l.open(t).SignIn(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, first := firstAdministrator(t, says)
+	l.browse(t, place, visitors{admin: admin, first: first, viewer: viewer, guest: guest, word: word})
+	l.write(t, 1, 1)
+	l.up(t)
+	l.ready(t)
+}
+
+// firstAdministrator is whom up has made, and the password that it shows once.
+func firstAdministrator(t *testing.T, says string) (name, word string) {
+	t.Helper()
+	shown := regexp.MustCompile(`(?m)^  name      (\S+)\n  password  (\S+)$`).FindStringSubmatch(says)
+	if shown == nil {
+		t.Fatal("no first password is shown")
+	}
+	return shown[1], shown[2]
+}
+
+// visitors are people who look at a Console: the first administrator with the first password,
+// somebody who may see and somebody who may not, who share another one.
+type visitors struct{ admin, first, viewer, guest, word string }
+
 // browse looks at the Console with a real browser: console/npm/cluster.mjs has the checks. With
 // CRATON_SHOTS it leaves screenshots in that folder.
-func (l *lab) browse(t *testing.T, place signin.Place, people map[string]*person, first, word string) {
+func (l *lab) browse(t *testing.T, place signin.Place, who visitors) {
 	t.Helper()
 	const chromium, modules = "/usr/bin/chromium", "../console/npm/node_modules/playwright-core"
 	for _, path := range []string{chromium, modules} {
@@ -40,16 +85,9 @@ func (l *lab) browse(t *testing.T, place signin.Place, people map[string]*person
 	}
 	env := []string{
 		"CONSOLE=https://" + issuer.Host, "AT=" + place.Connect, "MACHINES=" + strings.Join(names, " "), "CHROMIUM=" + chromium,
-		"SHOTS=" + os.Getenv("CRATON_SHOTS"), "ADMIN_PASSWORD=" + first, "PASSWORD=" + word,
+		"SHOTS=" + os.Getenv("CRATON_SHOTS"), "ADMIN=" + who.admin, "ADMIN_PASSWORD=" + who.first,
+		"VIEWER=" + who.viewer, "GUEST=" + who.guest, "PASSWORD=" + who.word,
 	}
-	for variable, begins := range map[string]string{"ADMIN": "admin@", "VIEWER": "ben@", "GUEST": "guest@"} {
-		for name := range people {
-			if strings.HasPrefix(name, begins) {
-				env = append(env, variable+"="+name)
-			}
-		}
-	}
-	slices.Sort(env)
 	out, err := command.Cmd{Name: "node", Args: []string{filepath.Join("..", "console", "npm", "cluster.mjs")}, Env: env, Timeout: 3 * time.Minute}.Run(t.Context())
 	t.Logf("%s", out)
 	if err != nil {
@@ -59,7 +97,7 @@ func (l *lab) browse(t *testing.T, place signin.Place, people map[string]*person
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{first, word, "eyJ"} {
+	for _, secret := range []string{who.first, who.word, "eyJ"} {
 		if strings.Contains(logged, secret) {
 			t.Errorf("a log holds %.5s…", secret)
 		}

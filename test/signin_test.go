@@ -78,10 +78,7 @@ func TestSignIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	says := up("as craton init writes it")
-	shown := regexp.MustCompile(`(?m)^  name      (\S+)\n  password  (\S+)$`).FindStringSubmatch(says)
-	if shown == nil {
-		t.Fatal("no first password is shown")
-	}
+	first, password := firstAdministrator(t, says)
 	if at := "The Console is at https://" + l.plan(t).Network.Console; !strings.Contains(says, at) {
 		t.Errorf("up does not say %q:\n%s", at, says)
 	}
@@ -96,10 +93,10 @@ func TestSignIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	people := map[string]*person{}
-	for name, word := range map[string]string{ben: word, guest: word, formerly: word, shown[1]: shown[2]} {
+	for name, word := range map[string]string{ben: word, guest: word, formerly: word, first: password} {
 		people[name] = l.person(t, c, place, name, word)
 	}
-	admin := people[shown[1]]
+	admin := people[first]
 	expect := func(who *person, says string, args ...string) {
 		t.Helper()
 		eventually(t, 20*time.Second, func() error { // an API server reads Dex's keys on its own time
@@ -130,7 +127,7 @@ func TestSignIn(t *testing.T) {
 	write(roles, "guests")
 	up("a group taken away")
 	taken := time.Now()
-	l.browse(t, place, people, shown[2], word)
+	l.browse(t, place, visitors{admin: first, first: password, viewer: ben, guest: guest, word: word})
 	eventually(t, time.Minute+20*time.Second-time.Since(taken), func() error { // the token's life, and what is remembered
 		if out, _ := people[formerly].kubectl("get", "pods", "-A"); !strings.Contains(out, "Forbidden") {
 			return fmt.Errorf("after %.0f s the group still counts: %s", time.Since(taken).Seconds(), out)
