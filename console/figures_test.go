@@ -57,6 +57,8 @@ func TestFigures(t *testing.T) {
 		}
 	}()
 	pages := []string{"/workloads", "/workloads?page=40", "/workloads?ns=team-1", "/workloads?ns=team-1&q=0499", "/workloads?q=04999", "/", "/machines", "/contract"}
+	server := find(t, os.Getenv("CRATON_APISERVER"))
+	began, ours, theirs := time.Now(), cpu(t, pid), cpu(t, server)
 	times := map[string][]time.Duration{}
 	var mu sync.Mutex
 	var work sync.WaitGroup
@@ -80,6 +82,8 @@ func TestFigures(t *testing.T) {
 	work.Wait()
 	stop()
 	t.Logf("after that: %s", memory(t, pid))
+	spent := time.Since(began).Seconds()
+	t.Logf("meanwhile %.0f%% of a processor by the Console, %.0f%% by the API server", (cpu(t, pid)-ours)/spent/10, (cpu(t, server)-theirs)/spent/10)
 	var every []time.Duration
 	for _, path := range pages {
 		every = append(every, times[path]...)
@@ -108,7 +112,6 @@ func TestFigures(t *testing.T) {
 	t.Logf("%-32s %s", "that as a page", spread(page))
 
 	// Beside the clock, how much processor a page takes: of that, other work on the host takes nothing away.
-	server := find(t, os.Getenv("CRATON_APISERVER"))
 	for _, path := range pages {
 		ours, theirs := cpu(t, pid), cpu(t, server)
 		const n = 20
