@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -128,9 +129,8 @@ func focus(names []string) string {
 	return "(" + strings.Join(quoted, "|") + ")$"
 }
 
-// kubeconfig writes one for the user network, and returns its path. It has the load balancer's
-// address: upstream's tests drop the name that a kubeconfig says to verify, so neither the host's
-// loopback port nor a name that nothing there resolves will do.
+// kubeconfig writes one for the user network, and returns its path. Upstream's tests drop the name
+// that a kubeconfig says to verify, so the host's loopback port will not do: it has the API's own name.
 func (s *suite) kubeconfig(c *bootstrap.Cluster) (string, error) {
 	b, err := c.Kubeconfig()
 	if err != nil {
@@ -141,11 +141,27 @@ func (s *suite) kubeconfig(c *bootstrap.Cluster) (string, error) {
 		return "", err
 	}
 	for _, to := range config.Clusters {
-		to.Server = "https://" + netip.AddrPortFrom(c.Plan.Network.LoadBalancer, c.Plan.Network.APIPort).String()
+		to.Server = "https://" + net.JoinHostPort(c.Plan.Network.APIServer, strconv.Itoa(int(c.Plan.Network.APIPort)))
 		to.TLSServerName = ""
 	}
 	path := filepath.Join(s.logs, s.cluster+".kubeconfig")
 	return path, clientcmd.WriteToFile(*config, path)
+}
+
+// inUserNetwork runs a command as a user's: in the user network, and where the API's name is known
+// to it. The host's own names stay as they are: the command has a mount namespace of its own.
+func (s *suite) inUserNetwork(ctx context.Context, c *bootstrap.Cluster, cmd command.Cmd) error {
+	hosts := filepath.Join(s.logs, s.cluster+".hosts")
+	text := fmt.Sprintf("127.0.0.1 localhost\n%s %s\n", c.Plan.Network.LoadBalancer, c.Plan.Network.APIServer)
+	if err := os.WriteFile(hosts, []byte(text), 0o644); err != nil {
+		return err
+	}
+	cmd.Args = append([]string{"--mount", "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, hosts, cmd.Name}, cmd.Args...)
+	cmd.Name = "unshare"
+	return c.Platform.In(userNetwork, func() error {
+		_, err := cmd.Run(ctx)
+		return err
+	})
 }
 
 // run runs the tests in the user network. ginkgo runs several at once, and those marked
@@ -176,10 +192,7 @@ func (s *suite) run(ctx context.Context, c *bootstrap.Cluster, chosen []string, 
 		},
 		Dir: s.logs, Stdout: log, Stderr: log, Timeout: limit + 5*grace,
 	}
-	err = c.Platform.In(userNetwork, func() error {
-		_, err := ginkgo.Run(ctx)
-		return err
-	})
+	err = s.inUserNetwork(ctx, c, ginkgo)
 	done.Seconds = time.Since(began).Seconds()
 	// It fails where a test has failed: its report tells. There is none where it could not begin.
 	junit := filepath.Join(s.logs, "junit_"+stamp+"_01.xml")
