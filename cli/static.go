@@ -5,15 +5,21 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/filter/nft"
+	"craton.dev/craton/operate/footprint"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/verify"
 )
+
+// watchGC is how much a watcher's garbage may grow before it is collected, in percent of what is
+// in use.
+const watchGC = 25
 
 // staticInput is what verify --static is told.
 type staticInput struct {
@@ -114,6 +120,10 @@ func fabricVerified(p *plan.Plan, listing []byte, ports map[string]string) (*ver
 func (in *staticInput) follow(cmd *cobra.Command, file, name string, print func(*verify.Verification) error) error {
 	var c *bootstrap.Cluster
 	var ports map[string]string
+	// It may run for months beside what it watches. What it holds is small, so that looking for
+	// garbage more often costs little.
+	debug.SetGCPercent(watchGC)
+	go footprint.Keep(cmd.Context(), footprint.Mapping)
 	return verify.Watch(cmd.Context(), func(ctx context.Context) (listing []byte, err error) {
 		if c, err = in.open(cmd, file, name); err != nil {
 			return nil, err
