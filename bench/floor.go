@@ -17,6 +17,7 @@ import (
 
 	"craton.dev/craton/command"
 	"craton.dev/craton/contract"
+	"craton.dev/craton/namespace"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/pki"
 	"craton.dev/craton/plan"
@@ -136,7 +137,7 @@ type dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 func dialFrom(ns netns.NsHandle) dial {
 	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
-		err = within(ns, func() (err error) {
+		err = namespace.Do(ns, func() (err error) {
 			conn, err = new(net.Dialer).DialContext(ctx, network, address)
 			return err
 		})

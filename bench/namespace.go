@@ -6,11 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"craton.dev/craton/namespace"
 )
 
 // gateway is the address that the ports of a fabric share, as in the embedded platform.
@@ -27,7 +28,7 @@ func newNamespace(name string) (netns.NsHandle, error) {
 		return netns.None(), err
 	}
 	var made netns.NsHandle
-	err := onThread(func() error {
+	err := namespace.OnThread(func() error {
 		ns, err := netns.NewNamed(full) // switches this thread into it
 		if err != nil {
 			return fmt.Errorf("make network namespace %s: %w", full, err)
@@ -52,7 +53,7 @@ func removeNamespace(name string) error {
 
 // sysctl sets the namespace's kernel settings, each a path below /proc/sys/net.
 func sysctl(ns netns.NsHandle, settings map[string]string) error {
-	return within(ns, func() error {
+	return namespace.Do(ns, func() error {
 		for name, value := range settings {
 			if err := os.WriteFile("/proc/sys/net/"+name, []byte(value), 0o644); err != nil {
 				return err
@@ -114,26 +115,4 @@ func forget(fabric netns.NsHandle) error {
 	}
 	defer h.Close()
 	return h.ConntrackTableFlush(netlink.ConntrackTable)
-}
-
-// within runs f on a thread that has entered the namespace. f must not start goroutines
-// that need it.
-func within(ns netns.NsHandle, f func() error) error {
-	return onThread(func() error {
-		if err := netns.Set(ns); err != nil {
-			return err
-		}
-		return f()
-	})
-}
-
-// onThread runs f on a thread of its own, which ends with it: whatever namespaces f
-// enters, no other goroutine ever runs there.
-func onThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked, so the runtime ends the thread
-		done <- f()
-	}()
-	return <-done
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sync/errgroup"
+
+	"craton.dev/craton/namespace"
 )
 
 // How long traffic runs for one sample, and how much of it before counting.
@@ -25,7 +27,7 @@ const (
 // listen opens a TCP socket in a namespace; it then works from any thread.
 func listen(ns netns.NsHandle, at netip.AddrPort) (net.Listener, error) {
 	var l net.Listener
-	err := within(ns, func() (err error) {
+	err := namespace.Do(ns, func() (err error) {
 		l, err = net.Listen("tcp4", at.String())
 		return err
 	})
@@ -41,7 +43,7 @@ func throughput(ctx context.Context, from, to netns.NsHandle, at netip.AddrPort)
 	}
 	defer l.Close()
 	var sender net.Conn
-	if err := within(from, func() (err error) {
+	if err := namespace.Do(from, func() (err error) {
 		sender, err = net.DialTimeout("tcp4", at.String(), 3*time.Second)
 		return err
 	}); err != nil {
@@ -127,7 +129,7 @@ func connections(ctx context.Context, from, to netns.NsHandle, at netip.AddrPort
 	for range callers {
 		group.Go(func() error {
 			n := 0
-			err := within(from, func() error {
+			err := namespace.Do(from, func() error {
 				for ; time.Now().Before(end) && ctx.Err() == nil; n++ {
 					c, err := net.DialTimeout("tcp4", at.String(), 3*time.Second)
 					if err != nil {

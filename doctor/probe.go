@@ -2,10 +2,11 @@ package doctor
 
 import (
 	"fmt"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"craton.dev/craton/namespace"
 )
 
 // The kernel features that are tried out.
@@ -18,13 +19,7 @@ const (
 // probe makes a link in a network namespace that goes away with the thread, so that the
 // host's own network never sees it.
 func probe(feature string) error {
-	result := make(chan error)
-	go func() {
-		// The thread is not unlocked: it ends with the goroutine, and its namespace with it.
-		runtime.LockOSThread()
-		result <- probeHere(feature)
-	}()
-	return <-result
+	return namespace.OnThread(func() error { return probeHere(feature) })
 }
 
 func probeHere(feature string) error {

@@ -12,13 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netns"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -26,6 +24,7 @@ import (
 	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/command"
 	"craton.dev/craton/contract"
+	"craton.dev/craton/namespace"
 	"craton.dev/craton/plan"
 )
 
@@ -222,20 +221,10 @@ func (l *lab) in(t *testing.T, where string, f func()) {
 	if !strings.HasPrefix(where, l.name+"-") {
 		name = "craton-" + l.name + "-" + where
 	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-		ns, err := netns.GetFromName(name)
-		if err == nil {
-			err = netns.Set(ns)
-			ns.Close()
-		}
-		if err == nil {
-			f()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
+	if err := namespace.In(name, func() error {
+		f()
+		return nil
+	}); err != nil {
 		t.Fatalf("namespace %s: %v", name, err)
 	}
 }

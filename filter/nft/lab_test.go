@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"craton.dev/craton/command"
+	"craton.dev/craton/namespace"
 )
 
 // lab is two network namespaces with two links, into the second of which rules are loaded.
@@ -72,20 +71,7 @@ func newLab(t *testing.T) *lab {
 
 func (l *lab) within(ns string, f func() error) {
 	l.t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread is of no other use
-		h, err := netns.GetFromName(ns)
-		if err == nil {
-			err = netns.Set(h)
-			h.Close()
-		}
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
+	if err := namespace.In(ns, f); err != nil {
 		l.t.Fatal(err)
 	}
 }

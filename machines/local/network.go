@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"craton.dev/craton/namespace"
 	"craton.dev/craton/plan"
 )
 
@@ -96,7 +96,7 @@ func (p *Platform) prepareNetwork(pl *plan.Plan) error {
 		return err
 	}
 	defer fabric.Close()
-	if err := within(fabric, func() error {
+	if err := namespace.Do(fabric, func() error {
 		return setSysctls(map[string]string{
 			"net/ipv4/ip_forward":          "1",
 			"net/ipv4/conf/all/rp_filter":  "0",
@@ -128,7 +128,7 @@ func (p *Platform) ensureNamespace(name string) (netns.NsHandle, error) {
 		return netns.None(), err
 	}
 	var made netns.NsHandle
-	err := onThread(func() error {
+	err := namespace.OnThread(func() error {
 		ns, err := netns.NewNamed(full) // switches this thread into it
 		if err != nil {
 			return err
@@ -303,35 +303,6 @@ func (p *Platform) removeNamespace(name string) error {
 		return fmt.Errorf("remove network namespace %s: %w", full, err)
 	}
 	return nil
-}
-
-// within runs f on a thread that has entered the namespace. f must not start goroutines
-// that need it.
-func within(ns netns.NsHandle, f func() error) error {
-	return onThread(func() error {
-		if err := netns.Set(ns); err != nil {
-			return err
-		}
-		return f()
-	})
-}
-
-// onThread runs f on a thread of its own, which ends with it: whatever namespaces f
-// enters, no other goroutine ever runs there. It is never the process's first thread, which
-// cannot end, and whose namespaces the kernel shows as the process's (/proc/self).
-func onThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			err := onThread(f) // elsewhere, as this one is taken
-			runtime.UnlockOSThread()
-			done <- err
-			return
-		}
-		done <- f() // never unlocked, so the runtime ends the thread
-	}()
-	return <-done
 }
 
 // setSysctls writes kernel settings of the thread's network namespace. Only net/ ones

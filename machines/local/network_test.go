@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"craton.dev/craton/namespace"
 )
 
 // TestAddresses protects from an address that an earlier plan gave to a place: with the next plan
@@ -42,7 +44,7 @@ func TestAddresses(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []netip.Addr
-		if err := within(far, func() error {
+		if err := namespace.Do(far, func() error {
 			eth0, err := net.InterfaceByName("eth0")
 			if err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
+	"craton.dev/craton/namespace"
 	"craton.dev/craton/plan"
 )
 
@@ -75,13 +76,13 @@ func (p *Platform) Places(pl *plan.Plan) ([]Place, error) {
 
 // In runs f on a thread inside a place's namespace. f must not leave work that needs it
 // to other goroutines; a socket that it makes works from anywhere.
-func (p *Platform) In(namespace string, f func() error) error {
-	ns, err := netns.GetFromName(p.namespace(namespace))
+func (p *Platform) In(place string, f func() error) error {
+	ns, err := netns.GetFromName(p.namespace(place))
 	if err != nil {
-		return fmt.Errorf("network namespace %s: %w; is the cluster up?", p.namespace(namespace), err)
+		return fmt.Errorf("network namespace %s: %w; is the cluster up?", p.namespace(place), err)
 	}
 	defer ns.Close()
-	return within(ns, f)
+	return namespace.Do(ns, f)
 }
 
 // InAddress is In for a namespace that a machine's programs have made, such as a pod's: the one
@@ -101,7 +102,7 @@ func (p *Platform) InAddress(machine string, a netip.Addr, f func() error) error
 			continue // it has just ended
 		}
 		found := false
-		err = within(ns, func() error {
+		err = namespace.Do(ns, func() error {
 			addresses, err := net.InterfaceAddrs()
 			if err != nil {
 				return err

@@ -15,6 +15,8 @@ import (
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"craton.dev/craton/namespace"
 )
 
 // process is something that runs in the background and outlives the craton that started
@@ -32,9 +34,9 @@ func (p *Platform) process(name string) process {
 	return process{name: name, file: p.path("run", name+".pid"), log: p.path("log", name+".log")}
 }
 
-// start runs argv in the background, in the network namespace of that name ("" is the
+// start runs argv in the background, in the network namespace of that place ("" is the
 // host's), and records it. prepare may change how it is started.
-func (p *Platform) start(name, namespace string, argv []string, prepare func(*exec.Cmd)) error {
+func (p *Platform) start(name, place string, argv []string, prepare func(*exec.Cmd)) error {
 	proc := p.process(name)
 	for _, f := range []string{proc.file, proc.log} {
 		if err := os.MkdirAll(filepath.Dir(f), 0o700); err != nil {
@@ -58,13 +60,13 @@ func (p *Platform) start(name, namespace string, argv []string, prepare func(*ex
 	}
 	cmd.Env = append(cmd.Env, proc.mark())
 	begin := cmd.Start
-	if namespace != "" {
-		ns, err := netns.GetFromName(p.namespace(namespace))
+	if place != "" {
+		ns, err := netns.GetFromName(p.namespace(place))
 		if err != nil {
-			return fmt.Errorf("network namespace %s: %w", p.namespace(namespace), err)
+			return fmt.Errorf("network namespace %s: %w", p.namespace(place), err)
 		}
 		defer ns.Close()
-		begin = func() error { return within(ns, cmd.Start) }
+		begin = func() error { return namespace.Do(ns, cmd.Start) }
 	}
 	if err := begin(); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)

@@ -9,15 +9,13 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netns"
-
 	"craton.dev/craton/command"
 	"craton.dev/craton/contract"
+	"craton.dev/craton/namespace"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/nftables"
 )
@@ -124,20 +122,10 @@ func (l *lab) packets() map[string]int {
 
 // in runs f in a namespace, on a thread that ends with it.
 func (l *lab) in(ns string, f func()) {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread is of no other use
-		h, err := netns.GetFromName(ns)
-		if err == nil {
-			err = netns.Set(h)
-			h.Close()
-		}
-		if err == nil {
-			f()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
+	if err := namespace.In(ns, func() error {
+		f()
+		return nil
+	}); err != nil {
 		l.t.Errorf("namespace %s: %v", ns, err)
 	}
 }

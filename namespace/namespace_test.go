@@ -1,4 +1,4 @@
-package local
+package namespace
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ func TestOnThread(t *testing.T) {
 	var all sync.WaitGroup
 	for range 2000 {
 		all.Go(func() {
-			if err := onThread(func() error {
+			if err := OnThread(func() error {
 				if unix.Gettid() == unix.Getpid() {
 					return errors.New("it runs on the first thread")
 				}
