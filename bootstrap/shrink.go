@@ -15,7 +15,7 @@ import (
 // decide anything by themselves: they hold all of the cluster's data then. It is asked
 // before the cluster is told anything. The error is a Misuse.
 func (c *Cluster) mayShrink(ctx context.Context, before *cluster.Cluster) error {
-	if before == nil || before.Masters <= c.Plan.File.Masters || before.Etcd != "internal" || !c.founded() {
+	if before == nil || before.Masters <= c.Plan.File.Masters || before.Etcd == etcdExternal || !c.founded() {
 		return nil
 	}
 	was, err := plan.Make(before)

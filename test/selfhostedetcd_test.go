@@ -88,10 +88,13 @@ func TestSelfHostedEtcdMasters(t *testing.T) {
 	t.Run("read-only port", func(t *testing.T) { testReadOnlyPort(t, l) })
 	t.Run("two ups at once", func(t *testing.T) { testTwoUps(t, l) })
 
-	t.Log("one member's machine loses its power")
-	second := machines(l.plan(t), contract.Master)[1]
-	l.powerOff(t, second.Name)
+	t.Log("one member's machine loses its power, that of the cluster's beginning")
+	first, second := machines(l.plan(t), contract.Master)[0], machines(l.plan(t), contract.Master)[1]
+	l.powerOff(t, first.Name)
 	eventually(t, 15*time.Second, func() error { return l.write1(t) })
+	l.example(t, exampleSelfHosted, 1, 1, readOnly)
+	l.exits2(t, "a file that keeps only the master that is off", []string{"up", "--file", l.file}, first.Name, "quorum")
+	l.example(t, exampleSelfHosted, 3, 1, readOnly)
 	l.up(t)
 	l.ready(t)
 	l.voters(t, 3)
