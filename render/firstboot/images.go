@@ -24,6 +24,8 @@ type Step struct {
 	AfterAPI bool
 	// Listening is where somebody has to listen first; a zero one says nothing.
 	Listening netip.AddrPort
+	// Ready is who has to say first, by HTTP at /readyz, that he is ready; a zero one says nothing.
+	Ready netip.AddrPort
 	// Images are got then, all at once; those of an Early step with those of the step before.
 	Images []string
 	Early  bool
@@ -48,7 +50,9 @@ func startFiles(opt Options) []File {
 		"touch " + unsynced + " && sync -f " + unsynced + "\n" +
 		"get() { timeout 120 ctr --namespace=k8s.io images pull --hosts-dir=" + RegistryDir + " \"$1\" >/dev/null; }\n" +
 		// The pod is not moved twice, should the script begin anew.
-		"run() { [ ! -e " + StartDir + "/\"$1\" ] || mv " + StartDir + "/\"$1\" " + ManifestDir + "/; }\n")
+		"run() { [ ! -e " + StartDir + "/\"$1\" ] || mv " + StartDir + "/\"$1\" " + ManifestDir + "/; }\n" +
+		// No program is started to ask.
+		"ready() ( exec 3<>/dev/tcp/\"$1\"/\"$2\" && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && read -rt 5 _ code _ <&3 && [ \"$code\" = 200 ] )\n")
 	get := func(image string, step int) {
 		fmt.Fprintf(&script, "get %s &\ngot%d+=\" $!\"\n", image, step)
 	}
@@ -62,6 +66,9 @@ func startFiles(opt Options) []File {
 		}
 		if step.Listening.IsValid() {
 			fmt.Fprintf(&script, "until (: </dev/tcp/%s/%d) 2>/dev/null; do sleep 0.1; done\n", step.Listening.Addr(), step.Listening.Port())
+		}
+		if step.Ready.IsValid() {
+			fmt.Fprintf(&script, "until ready %s %d 2>/dev/null; do sleep 0.2; done\n", step.Ready.Addr(), step.Ready.Port())
 		}
 		for at := i; at < len(opt.Start) && (at > i) == opt.Start[at].Early; at++ {
 			for _, image := range opt.Start[at].Images {

@@ -23,7 +23,7 @@ func TestFirstStart(t *testing.T) {
 	opt.Start = []firstboot.Step{
 		{Images: []string{"quay.io/a:1", "quay.io/b:1"}, Pods: []firstboot.File{pod("a.yaml"), pod("b.yaml")}},
 		{Early: true, Listening: netip.MustParseAddrPort("192.0.2.1:2379"), Images: []string{"quay.io/c:1"}, Pods: []firstboot.File{pod("e.yaml")}},
-		{AfterAPI: true, Pods: []firstboot.File{pod("c.yaml")}},
+		{Ready: netip.MustParseAddrPort("127.0.0.1:2381"), AfterAPI: true, Pods: []firstboot.File{pod("c.yaml")}},
 		{AfterAPI: true, Images: []string{"quay.io/d:1"}},
 	}
 	worker := opt
@@ -37,7 +37,7 @@ func TestFirstStart(t *testing.T) {
 	}{
 		{"demo-master-1", opt, begin + get("quay.io/a:1", 0) + get("quay.io/b:1", 0) + get("quay.io/c:1", 1) + "wait $got0\nrun a.yaml\nrun b.yaml\n" +
 			"until (: </dev/tcp/192.0.2.1/2379) 2>/dev/null; do sleep 0.1; done\nwait $got1\nrun e.yaml\n" +
-			"/usr/local/sbin/craton-join known\nwait $got2\nrun c.yaml\n" +
+			"/usr/local/sbin/craton-join known\nuntil ready 127.0.0.1 2381 2>/dev/null; do sleep 0.2; done\nwait $got2\nrun c.yaml\n" +
 			get("quay.io/d:1", 3) + "wait $got3\n" + end},
 		{"demo-worker-1", worker, begin + "/usr/local/sbin/craton-join known\n" + get("quay.io/d:1", 0) + "wait $got0\n" + end},
 	} {

@@ -171,7 +171,7 @@ func FirstBoot(opt *firstboot.Options, p *plan.Plan, m *plan.Machine, images Ima
 // waits for the master's member of etcd. Before, it could do nothing but fail: on a founding
 // master it would ask again after a second, though its member is there sooner; on one that
 // joins it would take the processor from the machine that the others wait for, and so do its
-// images.
+// images. There it waits until the member has a vote: one that learns answers no API server.
 func firstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files []firstboot.File) ([]firstboot.Step, []firstboot.File, error) {
 	names := func(list ...string) (out []string) {
 		for _, name := range list {
@@ -193,8 +193,11 @@ func firstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files [
 	if err != nil {
 		return nil, nil, err
 	}
-	server := firstboot.Step{
-		Images: names("kube-apiserver"), Early: how.Founding || !listening.IsValid(), Listening: listening,
+	server := firstboot.Step{Images: names("kube-apiserver"), Early: how.Founding || !listening.IsValid()}
+	if server.Early {
+		server.Listening = listening
+	} else {
+		server.Ready = netip.AddrPortFrom(netip.MustParseAddr(part.Loopback), etcdHealthPort)
 	}
 	next := firstboot.Step{Images: names("kube-controller-manager", "kube-scheduler")} // an API server that starts leaves some of the processor
 	// Not when the machine has joined: where its disk is new and it is the only master, that

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -59,6 +60,9 @@ func TestFirstStart(t *testing.T) {
 				if s.Listening.IsValid() {
 					wait = s.Listening.String()
 				}
+				if s.Ready.IsValid() {
+					wait = "vote at " + s.Ready.String()
+				}
 				if s.AfterAPI {
 					wait = "API"
 				}
@@ -72,6 +76,9 @@ func TestFirstStart(t *testing.T) {
 		if c.etcd != "" {
 			want[c.etcd] = ""
 			want["kube-apiserver"] = m.Address.String() + map[string]string{"etcd": ":2379", "etcd-seed": ":12379"}[c.etcd]
+			if !c.founding {
+				want["kube-apiserver"] = fmt.Sprintf("vote at 127.0.0.1:%d", EtcdMetricsPort)
+			}
 		}
 		if !maps.Equal(waits, want) {
 			t.Errorf("%s: pods wait for %v, want %v", name, waits, want)
