@@ -27,13 +27,14 @@ func testReadOnlyPort(t *testing.T, l *lab) {
 	}
 	config.ServerName = p.Network.APIServer
 	// led names the master to which a new connection leads: each API server has a certificate of
-	// its own, with its machine's address.
+	// its own, with its machine's address. Connections stay: the load balancer leads to whom has the
+	// fewest, and that may be one master again and again.
 	led := func(from string, to netip.Addr) (string, error) {
 		conn, err := platform.DialFrom(context.Background(), from, "tcp", netip.AddrPortFrom(to, p.Network.APIPort).String(), time.Second)
 		if err != nil {
 			return "", err
 		}
-		defer conn.Close()
+		t.Cleanup(func() { conn.Close() })
 		if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
 			return "", err
 		}
@@ -49,7 +50,7 @@ func testReadOnlyPort(t *testing.T, l *lab) {
 		t.Fatal(err)
 	}
 	inRotation := func() bool {
-		for range 12 {
+		for range 60 {
 			if to, err := led(user, p.Network.LoadBalancer); err == nil && to == its {
 				return true
 			}
@@ -77,6 +78,7 @@ func testReadOnlyPort(t *testing.T, l *lab) {
 		if to == its {
 			last = at
 		}
+		time.Sleep(10 * time.Millisecond)
 	}
 	t.Logf("the last connection that was led to %s was begun %.2f s after its kubelet hung", sick.Name, last.Seconds())
 	// What is led there when the master leaves the rotation is cut.
