@@ -7,6 +7,7 @@ root=$1
 source=$2
 agnhost=$source/test/images/agnhost
 ln -s nc.openbsd "$root/bin/nc" # which alternatives would do, if packages were installed
+ln -s bash "$root/bin/sh"       # busybox's would take its own nc before this one
 # Where no package has a program of that name, it is busybox's.
 for program in $(chroot "$root" /bin/busybox --list); do
 	for dir in bin sbin usr/bin usr/sbin; do
