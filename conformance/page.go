@@ -106,7 +106,7 @@ func section(b *strings.Builder, r *results) {
 	if len(failures) > 0 {
 		b.WriteString("\nFailed:\n\n")
 		for _, name := range failures {
-			reason := why(name)
+			reason := why(last[name])
 			if reason == "" {
 				reason = "not looked into. It said: `" + strings.ReplaceAll(firstLine(last[name].Failure), "`", "'") + "`"
 			}
