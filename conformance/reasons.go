@@ -26,6 +26,11 @@ var reasons = []reason{
 		tests: regexp.MustCompile(`^\[sig-network\] DNS should provide (/etc/hosts entries|DNS for pods for Hostname)`), run: "2026-11-29 08:43",
 		why: "the images had no getent. They have one now; it has not been run since.",
 	},
+	{
+		tests: regexp.MustCompile(`^\[sig-network\] Services should (be able to change the type from ExternalName to NodePort|be able to create a functioning NodePort service|have session affinity work for NodePort service)`),
+		why: "a pod asks for a node port at another machine's address. Clause worker.ingress.node-ports lets the user network in " +
+			"(the document names no peer, this is inferred), and no clause workers: a finding about the contract.",
+	},
 }
 
 // lacks says what a test needs that is not to be had here, or "".
