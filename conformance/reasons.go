@@ -17,14 +17,10 @@ type reason struct {
 // reasons are all of them. A test that fails without one is on the page as not looked into.
 var reasons = []reason{
 	{
-		tests: regexp.MustCompile(`^\[sig-network\] (Services|HostPort|Networking) `), run: "2026-11-29 08:43",
+		tests: regexp.MustCompile(`^\[sig-network\] Services `), run: "2026-11-29 08:43",
 		why: "the shell of the image agnhost ran BusyBox's nc, which knows neither -v nor -u, and not the one beside it. " +
 			"The image is mended. It was while that run went on, so what passed without the rules says nothing about them; " +
 			"it has not been run behind them since.",
-	},
-	{
-		tests: regexp.MustCompile(`^\[sig-network\] DNS should provide (/etc/hosts entries|DNS for pods for Hostname)`), run: "2026-11-29 08:43",
-		why: "the images had no getent. They have one now; it has not been run since.",
 	},
 	{
 		tests: regexp.MustCompile(`^\[sig-network\] Services should (be able to change the type from ExternalName to NodePort|be able to create a functioning NodePort service|have session affinity work for NodePort service)`),

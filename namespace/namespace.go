@@ -22,17 +22,12 @@ func Do(ns netns.NsHandle, f func() error) error {
 
 // In is Do for a namespace by its name, as `ip netns` lists them.
 func In(name string, f func() error) error {
-	return OnThread(func() error {
-		ns, err := netns.GetFromName(name)
-		if err != nil {
-			return err
-		}
-		defer ns.Close()
-		if err := netns.Set(ns); err != nil {
-			return err
-		}
-		return f()
-	})
+	ns, err := netns.GetFromName(name)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return Do(ns, f)
 }
 
 // OnThread runs f on a thread of its own, which ends with it: whatever namespaces f
