@@ -126,9 +126,10 @@ const (
 	settleServing = 2 * time.Second
 	settleLeading = 5 * time.Second
 	// unrenewed is when a lease is nobody's, which lasts for 10 s: another one that runs has
-	// taken it by then, and one that has just started takes it 10 s after that.
+	// taken it by then, and one that has just started takes it 10 s after that. With
+	// a pod said to be ready elsewhere, which may be dead, somebody leads within 30 s.
 	unrenewed          = 10 * time.Second
-	unrenewedWithReady = 20 * time.Second
+	unrenewedWithReady = 17 * time.Second
 	// surelyReady is how long a stand-in waits for a real pod on another machine
 	// that is said to be ready: longer than a controller manager takes to find out that the
 	// machine is dead (50 s, and a period of 5 s).

@@ -54,7 +54,7 @@ func dimensions() []dimension {
 		bands("missing", func(s *State, d time.Duration) { s.Ages.Missing = d }, 15*time.Second),
 		bands("ready", func(s *State, d time.Duration) { s.Ages.Ready = d }, 2*time.Second, 5*time.Second),
 		bands("else", func(s *State, d time.Duration) { s.Ages.ReadyElsewhere = d }, 5*time.Second, 75*time.Second),
-		bands("unrenewed", func(s *State, d time.Duration) { s.Ages.Unrenewed = d }, 10*time.Second, 20*time.Second),
+		bands("unrenewed", func(s *State, d time.Duration) { s.Ages.Unrenewed = d }, 10*time.Second, 17*time.Second),
 		bands("left", func(s *State, d time.Duration) { s.Ages.Left = d }, 30*time.Second),
 	}
 }
@@ -216,7 +216,7 @@ func TestBounds(t *testing.T) {
 		{"left", with(serving, func(s *State) { s.API, s.Node, s.RealElsewhere = Answers, NodeOther, true }), func(s *State) *time.Duration { return &s.Ages.Left }, 30 * time.Second, Remove},
 		{"ends where it has left", with(serving, func(s *State) { s.API, s.Node, s.RealElsewhere, s.Active = Answers, NodeOther, true, true }), func(s *State) *time.Duration { return &s.Ages.ReadyElsewhere }, 75 * time.Second, Deactivate},
 		{"nobody leads", leading, func(s *State) *time.Duration { return &s.Ages.Unrenewed }, 10 * time.Second, Activate},
-		{"one that is ready does not lead", with(leading, func(s *State) { s.RealElsewhere = true }), func(s *State) *time.Duration { return &s.Ages.Unrenewed }, 20 * time.Second, Activate},
+		{"one that is ready does not lead", with(leading, func(s *State) { s.RealElsewhere = true }), func(s *State) *time.Duration { return &s.Ages.Unrenewed }, 17 * time.Second, Activate},
 		{"leading hand-over", with(leading, func(s *State) { s.Active, s.Real = true, Ready }), func(s *State) *time.Duration { return &s.Ages.Ready }, 5 * time.Second, Deactivate},
 		{"hand-over elsewhere", with(leading, func(s *State) { s.Active, s.RealElsewhere = true, true }), func(s *State) *time.Duration { return &s.Ages.ReadyElsewhere }, 5 * time.Second, Deactivate},
 		{"leads itself", with(leading, func(s *State) { s.Active, s.RealElsewhere, s.HeldHere = true, true, true }), func(s *State) *time.Duration { return &s.Ages.ReadyElsewhere }, 75 * time.Second, Deactivate},

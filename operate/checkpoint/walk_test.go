@@ -18,6 +18,9 @@ const (
 	boundHung = lively + 10 + 4
 	// boundLead: and somebody leads, once there is one.
 	boundLead = 32
+	// boundLeadHung is more: till who hangs is ended, started for the second time, and the
+	// lease is nobody's.
+	boundLeadHung = lively + 10 + 1 + leaseLasts + 2
 	// boundGone: a stand-in is not there beside a real pod that is ready and stays so.
 	boundGone = 12
 )
@@ -144,11 +147,11 @@ func (x *walk) advance(seconds int) error {
 		if x.down++; !quorum || w.apiUp() {
 			x.down = 0
 		}
-		bound := boundAPI
+		boundAPI, boundLead := boundAPI, boundLead
 		if w.hung {
-			bound = boundHung
+			boundAPI, boundLead = boundHung, boundLeadHung
 		}
-		if min(x.down, w.now-w.lastEvent) > bound*sec {
+		if min(x.down, w.now-w.lastEvent) > boundAPI*sec {
 			return fmt.Errorf("no API server for %d s", x.down/sec)
 		}
 		for _, c := range all[1:] {
@@ -163,11 +166,17 @@ func (x *walk) advance(seconds int) error {
 	return nil
 }
 
-// event notes that something has happened: bounds count from there.
+// event notes that something has happened: bounds count from there. What hung before may
+// still do.
 func (w *world) event() {
 	w.lastEvent, w.hung = w.now, false
 	for _, m := range w.machines {
 		clear(m.begun)
+		for _, c := range all {
+			for _, p := range []*process{m.real[c], m.standIn[c]} {
+				w.hung = w.hung || p != nil && p.hangs > w.now
+			}
+		}
 	}
 }
 
