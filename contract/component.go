@@ -74,6 +74,8 @@ func Components() []Component {
 			Name: "kube-proxy", Purpose: "carries services and node ports to pods",
 			Clauses: []string{
 				"master.ingress.node-ports", "master.ingress.node-ports-as-node", "worker.ingress.node-ports",
+				"worker.ingress.node-ports-workers", "worker.ingress.node-ports-as-node",
+				"master.egress.node-ports-as-node", "worker.egress.node-ports", "worker.egress.node-ports-as-node",
 				"master.egress.images", "infra.egress.images", "worker.egress.images",
 				"master.egress.api", "infra.egress.api", "worker.egress.api",
 			},

@@ -22,6 +22,7 @@ const (
 
 	IfLoadBalancer    Condition = "using a load balancer"
 	IfSeveralMasters  Condition = "running several masters"
+	IfSeveralWorkers  Condition = "running several workers"
 	IfInternalEtcd    Condition = "running etcd as static pods on several masters"
 	IfInfraNodes      Condition = "running infra nodes"
 	IfOwnClock        Condition = "machines keep their own clock"

@@ -27,10 +27,10 @@ func derivedMasterClauses() []Clause {
 		},
 		{
 			ID: "master.ingress.node-ports-as-node", Role: Master, Kind: Ingress, Level: Must, Origin: Derived,
-			Protocols: []Protocol{TCP}, Ports: []PortRange{{30000, 32767}}, Peers: []Peer{UserNetwork},
+			Protocols: []Protocol{TCP}, Ports: []PortRange{{30000, 32767}}, Peers: []Peer{UserNetwork, Masters, Workers},
 			Purpose: "the host port range of a master that is a worker as well", Condition: IfMasterIsNode,
 			Reason: "the document (line 65) asks it of workers; without it no service of a cluster " +
-				"that has no other machines is reachable",
+				"that has no other machines is reachable, and no pod on another machine reaches a node port there",
 		},
 		{
 			ID: "master.ingress.vxlan-infra", Role: Master, Kind: Ingress, Level: Must, Origin: Derived,
@@ -106,6 +106,12 @@ func derivedMasterClauses() []Clause {
 			Protocols: []Protocol{TCP, UDP}, Ports: []PortRange{{1, 65535}}, Peers: []Peer{Workers},
 			Purpose: "whatever masters need of workers",
 			Reason:  "the other side of worker.ingress.masters-all; without it that line of the document opens nothing",
+		},
+		{
+			ID: "master.egress.node-ports-as-node", Role: Master, Kind: Egress, Level: Must, Origin: Derived,
+			Protocols: []Protocol{TCP}, Ports: []PortRange{{30000, 32767}}, Peers: []Peer{Masters, Workers},
+			Purpose: "node ports of other machines, for users' pods on a master", Condition: IfMasterIsNode,
+			Reason: "users' pods then run on masters as well; without it those get no answer at another machine's node port",
 		},
 		{
 			ID: "master.egress.etcd-client", Role: Master, Kind: Egress, Level: May, Origin: Derived,

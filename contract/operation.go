@@ -169,6 +169,14 @@ func Operations() []Operation {
 			Components: []string{"kube-proxy"},
 		},
 		{
+			ID: "node-port-from-pod", Sentence: "a pod reaches a node port at another machine's address",
+			Clauses: []string{
+				"worker.ingress.node-ports-workers", "worker.ingress.node-ports-as-node", "master.ingress.node-ports-as-node",
+				"worker.egress.node-ports", "worker.egress.node-ports-as-node", "master.egress.node-ports-as-node",
+			},
+			Components: []string{"kube-proxy"},
+		},
+		{
 			// The Console and Dex are on masters, and the ingress may be on other machines.
 			ID: "use-console", Sentence: "a user reaches the console and logs in",
 			Clauses: []string{

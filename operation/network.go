@@ -149,3 +149,29 @@ func (s *Stage) nodePorts() (all []plan.Machine) {
 	}
 	return all
 }
+
+// nodePortFromPod asks each machine for users' pods from a pod of each other one. The service's node port
+// leads to the asked machine's own pod, so that no packet between machines needs VXLAN.
+func nodePortFromPod(ctx context.Context, s *Stage) (string, error) {
+	users := forUsers(s.Plan)
+	type way struct {
+		from testPod
+		to   plan.Machine
+	}
+	var ways []way
+	for _, p := range s.pods {
+		if !slices.ContainsFunc(users, func(m plan.Machine) bool { return m.Name == p.machine }) {
+			continue
+		}
+		for _, m := range users {
+			if m.Name != p.machine {
+				ways = append(ways, way{p, m})
+			}
+		}
+	}
+	err := each(ways, func(w way) error {
+		_, err := s.in(w.from).get(ctx, nil, "http://"+hostPort(w.to.Address, s.nodePort)+"/hostname")
+		return err
+	})
+	return fmt.Sprintf("port %d of other machines, %d ways from pods", s.nodePort, len(ways)), err
+}

@@ -83,6 +83,8 @@ var probes = map[string]Operation{
 	"container-metrics": {Do: containerMetrics, Limit: quick},
 	"resource-metrics":  {Do: resourceMetrics, Limit: 40 * time.Second, Slow: true},
 
+	"node-port-from-pod": {Do: nodePortFromPod, Limit: quick, lacks: usersMachines},
+
 	"seed-etcd":         {Not: "the seed is there while a cluster begins only: no clause of a cluster that runs is for it"},
 	"keep-time":         {Not: "machines of the embedded platform have the host's clock; it takes machines with clocks of their own"},
 	"sign-in-elsewhere": {Not: "it takes somebody's directory or identity provider; package signin's tests ask real ones"},
@@ -111,8 +113,15 @@ func severalMasters(p *plan.Plan) string {
 }
 
 func usersMachine(p *plan.Plan) string {
-	if len(of(p, contract.Worker)) == 0 && !p.File.SchedulableMasters {
+	if len(forUsers(p)) == 0 {
 		return "this cluster has no machine for users' pods"
+	}
+	return ""
+}
+
+func usersMachines(p *plan.Plan) string {
+	if len(forUsers(p)) < 2 {
+		return "this cluster has no two machines for users' pods"
 	}
 	return ""
 }

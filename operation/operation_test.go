@@ -65,6 +65,8 @@ func TestPredictions(t *testing.T) {
 		{"masters: 1\nworkers: 1\n", "master.egress.images", []string{"pull-image"}},
 		{"masters: 3\nworkers: 1\n", "master.egress.images", []string{"pod-uses-api", "pull-image"}},
 		{"masters: 1\nworkers: 1\n", "master.ingress.kubelet-read-only", nil},
+		{"masters: 1\nworkers: 2\n", "worker.egress.node-ports", []string{"node-port-from-pod"}},
+		{"masters: 1\nworkers: 1\nschedulableMasters: true\n", "master.ingress.node-ports-as-node", []string{"node-port", "node-port-from-pod"}},
 		// Without a quorum no API server has its store.
 		{"masters: 3\nworkers: 1\n", "master.ingress.etcd-peer", []string{
 			"call-webhook", "check-health", "drain", "exec", "heal-etcd", "join", "logs", "port-forward", "power-cycle", "proxy",
@@ -92,7 +94,7 @@ func TestNothingIsTriedWhereItMeansNothing(t *testing.T) {
 		not  []string
 	}{
 		{"masters: 1\nworkers: 0\n", []string{"join", "power-cycle", "renew-certificate", "replicate", "heal-etcd", "resource-metrics"}},
-		{"masters: 1\nworkers: 1\netcd: selfHosted\n", []string{"replicate", "heal-etcd"}},
+		{"masters: 1\nworkers: 1\netcd: selfHosted\n", []string{"replicate", "heal-etcd", "node-port-from-pod"}},
 		{"masters: 1\nworkers: 1\ninfra: 1\nloadBalancer: false\n", []string{"check-health"}},
 		{"masters: 3\nworkers: 1\n", []string{"use-console", "machine-metrics", "use-cloud", "keep-time"}},
 	} {

@@ -37,6 +37,7 @@ var deciders = map[contract.Condition]func(*cluster.Cluster) bool{
 
 	contract.IfLoadBalancer:   func(c *cluster.Cluster) bool { return c.LoadBalancer },
 	contract.IfSeveralMasters: func(c *cluster.Cluster) bool { return c.Masters > 1 },
+	contract.IfSeveralWorkers: func(c *cluster.Cluster) bool { return c.Workers > 1 },
 	contract.IfInternalEtcd:   func(c *cluster.Cluster) bool { return c.Etcd == "internal" && c.Masters > 1 },
 	contract.IfInfraNodes:     func(c *cluster.Cluster) bool { return c.Infra > 0 },
 	// Machines of the embedded platform share the host's clock; elsewhere a file that
