@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"craton.dev/craton/contract"
 )
@@ -27,6 +28,9 @@ func WriteMarkdown(to io.Writer, proofs ...*Proof) error {
 		count := map[string]int{}
 		for _, n := range p.Necessary {
 			count[n.Verdict]++
+		}
+		if p.Seconds > 0 {
+			fmt.Fprintf(&b, ", %s in all", time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
 		}
 		fmt.Fprintf(&b, ". Clauses: %d necessary, %d redundant, %d untested.\n\n", count[Necessary], count[Redundant], count[Untested])
 		if found := p.Findings(); len(found) > 0 {

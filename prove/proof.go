@@ -27,9 +27,11 @@ type Proof struct {
 	// Key is what the results hang on: contract, plan and operations.
 	Key string `json:"key"`
 	// Complete is set where every clause had its turn, with all operations.
-	Complete   bool        `json:"complete"`
-	Began      time.Time   `json:"began"`
-	Ended      time.Time   `json:"ended,omitzero"`
+	Complete bool      `json:"complete"`
+	Began    time.Time `json:"began"`
+	Ended    time.Time `json:"ended,omitzero"`
+	// Seconds are how long the experiment took, those of earlier runs that it went on from included.
+	Seconds    float64     `json:"seconds"`
 	Sufficient Sufficient  `json:"sufficient"`
 	Necessary  []Necessity `json:"necessary"`
 }

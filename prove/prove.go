@@ -84,6 +84,11 @@ func Run(ctx context.Context, opt Options) (*Proof, error) {
 		return nil, err
 	}
 	r.proof = proof
+	earlier := proof.Seconds
+	r.keep = func() error {
+		proof.Seconds = earlier + round(time.Since(began))
+		return save(opt.File, proof)
+	}
 	for _, c := range contract.Clauses() {
 		if opt.Clauses == nil && !slices.Contains(clauses, c.ID) && !proof.has(c.ID) {
 			proof.add(Necessity{Clause: c.ID, Predicted: []string{}, Broken: []string{}, Verdict: Untested, Detail: notHere(opt.Plan, c)})
@@ -110,13 +115,13 @@ func Run(ctx context.Context, opt Options) (*Proof, error) {
 		}
 		proof.add(n)
 		opt.Progress(fmt.Sprintf("%d of %d: %s is %s%s (%.0f s)", i+1, len(clauses), id, n.Verdict, broke(n), n.Seconds))
-		if err := save(opt.File, proof); err != nil {
+		if err := r.keep(); err != nil {
 			return proof, err
 		}
 	}
 	proof.Complete = opt.Clauses == nil && !opt.Brief
 	proof.Ended = time.Now().UTC().Truncate(time.Second)
-	return proof, save(opt.File, proof)
+	return proof, r.keep()
 }
 
 func broke(n Necessity) string {
@@ -142,6 +147,8 @@ func notHere(p *plan.Plan, c contract.Clause) string {
 type run struct {
 	opt   Options
 	proof *Proof
+	// keep writes what was found so far.
+	keep func() error
 	// took is how long each operation took with all rules.
 	took map[string]time.Duration
 }
@@ -185,7 +192,7 @@ func (r *run) sufficient(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := save(r.opt.File, r.proof); err != nil {
+	if err := r.keep(); err != nil {
 		return err
 	}
 	for _, one := range results {

@@ -186,6 +186,9 @@ func TestGoesOn(t *testing.T) {
 	if err != nil || !proof.Complete {
 		t.Fatal(err)
 	}
+	if proof.Seconds <= 0 {
+		t.Errorf("it says that it took %f s", proof.Seconds)
+	}
 	if want := len(p.Opening()) + 1; outs != want { // the third one twice
 		t.Errorf("%d clauses were taken out, expected %d", outs, want)
 	}
