@@ -71,6 +71,7 @@ type machine struct {
 	powered bool
 	cut     bool // from the other machines
 	booted  int
+	off     int // since when it is, where it is not powered
 	blind   int // the runtime does not answer before this tick
 	disk    map[string]stored
 	real    map[string]*process
@@ -158,7 +159,8 @@ func (w *world) powerOn(m *machine) {
 }
 
 func (w *world) powerOff(m *machine) {
-	m.powered, m.real, m.standIn, m.fine = false, nil, nil, nil
+	m.powered, m.off = false, w.now
+	m.real, m.standIn, m.fine = nil, nil, nil
 }
 
 // inQuorum: etcd has a member on each machine, and works on the side with most of them.

@@ -92,7 +92,9 @@ func (w *world) allowed(m *machine, c string, d Decision) error {
 			return fmt.Errorf("%s removes the checkpoint of %s, but is a master", m.name, c)
 		}
 		for _, x := range w.machines {
-			if x != m && (w.serves(x) || c != server && w.inQuorum(x)) && (x.disk[c].checkpoint || x.disk[c].active) {
+			// Who led till a moment ago still seems to: nobody can know sooner that he is away.
+			seems := !x.powered && w.now-x.off < int(unrenewed/tick)
+			if x != m && (w.serves(x) || c != server && (w.inQuorum(x) || seems)) && (x.disk[c].checkpoint || x.disk[c].active) {
 				return nil
 			}
 		}
