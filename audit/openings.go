@@ -135,6 +135,9 @@ func (d *deadRules) look(s *surveyed, v *view) {
 	}
 	for _, c := range v.rules.Chains {
 		for _, r := range c.Rules {
+			if r.Implied {
+				continue // that others overrule it is what it is for
+			}
 			key := r.Place.String() + " " + r.Text
 			if _, seen := d.what[key]; !seen {
 				d.order = append(d.order, key)

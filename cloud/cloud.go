@@ -71,6 +71,8 @@ type Rule struct {
 	Targets []string
 	// Unknown are parts that were not understood: the rule may or may not match.
 	Unknown []string
+	// Implied is set for the provider's own rules, which nobody can take away.
+	Implied bool
 }
 
 // Peer is who is on the other side of a rule: a prefix, the machines of a group, or what
@@ -147,7 +149,7 @@ func rank(r *Rule) int {
 
 // rule is the rule in a packet filter's terms.
 func (r *Rule) rule(members Members) *filter.Rule {
-	out := &filter.Rule{Place: r.Place, Text: r.Text, Verdict: filter.Accept}
+	out := &filter.Rule{Place: r.Place, Text: r.Text, Verdict: filter.Accept, Implied: r.Implied}
 	if r.Deny {
 		out.Verdict = filter.Drop
 	}

@@ -98,6 +98,8 @@ type Rule struct {
 	Cases []Case
 	// Names are those of counters and comments, by which people know a rule.
 	Names []string
+	// Implied is set for a provider's own rules, which nobody wrote and nobody can take away.
+	Implied bool
 }
 
 // Case is one element of a verdict map.

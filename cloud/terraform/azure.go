@@ -59,6 +59,7 @@ func azureGroup(r *reader, one *resource) error {
 		if err != nil {
 			return err
 		}
+		rule.Implied = true
 		g.Rules = append(g.Rules, rule)
 	}
 	return nil
