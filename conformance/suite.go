@@ -102,7 +102,7 @@ func (s *suite) play(ctx context.Context, chosen []string) (done session, err er
 }
 
 // compareTime is what is kept of the limit for looking at failures without the rules.
-func (s *suite) compareTime() time.Duration { return s.limit / 5 }
+func (s *suite) compareTime() time.Duration { return s.limit / 8 }
 
 func (s *suite) up(ctx context.Context) error {
 	file := filepath.Join(s.logs, s.cluster+".yaml")
