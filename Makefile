@@ -31,7 +31,7 @@ LONG := ^(TestRecoverMasters|TestReplace.*|TestInfra|TestExternalEtcd|TestSelfHo
 # Packages with tests on real etcd and API servers, which these variables name.
 ON_ETCD = $$(grep -rlE --include='*_test.go' 'CRATON_(ETCD|APISERVER)' . | xargs -n 1 dirname | sort -u)
 
-.PHONY: help setup setup-test build check lint test unit race fuzz cluster-test faults-short test-long test-faults prove conformance conformance-network up down docs bench
+.PHONY: help setup setup-test build check lint test unit race fuzz cluster-test faults-short test-long test-faults prove minimum conformance conformance-network up down docs bench
 
 help: ## say what the targets are
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -87,6 +87,12 @@ test-faults: build ## faults on real clusters, for hours; FAULTS="-short" for a 
 prove: build ## what each clause is for, by experiment on the clusters of docs/proof: more than an hour; SHAPES="1+1-minimal" for some
 	for shape in $(SHAPES); do \
 		$(SUDO) bin/craton prove --again --file docs/proof/$$shape.yaml --results docs/proof/$$shape.json; \
+	done
+	bin/craton docs --dir docs
+
+minimum: build ## how small machines can be, by halving, on clusters of minimum/measured: hours; MINIMUM="--for 15m" and other flags
+	for file in minimum/measured/*.yaml; do \
+		$(SUDO) bin/craton minimum --file $$file --results $${file%.yaml}.json $(MINIMUM) || exit; \
 	done
 	bin/craton docs --dir docs
 

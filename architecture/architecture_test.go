@@ -85,6 +85,8 @@ var rules = []rule{
 		"an operation is tried on whatever cluster there is, however it came about"},
 	{"prove", []string{"bootstrap", "operate/...", "doctor", "payload/...", "cli", "bench/...", "machines/..."}, nil,
 		"it takes clauses out and puts them back, wherever that is; it makes no cluster"},
+	{"minimum", []string{"bootstrap", "operate/...", "doctor", "payload/...", "cli", "bench/...", "machines/..."}, nil,
+		"it says what is tried next, wherever that is; it makes no cluster"},
 	{"doctor", []string{"ours"}, []string{"command", "disk", "namespace"},
 		"it has to run on a host where nothing else of craton can"},
 	{"disk", []string{"ours"}, nil,

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"craton.dev/craton/contract"
+	"craton.dev/craton/machines/local"
 	"craton.dev/craton/operation"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/plan"
@@ -148,4 +149,14 @@ func (c *Cluster) putBack(ctx context.Context) error {
 		return fmt.Errorf("put the plan's rules back: %w; `craton up` does so as well", err)
 	}
 	return c.PutBack()
+}
+
+// WatchMemory tells what the kernel ends on a cluster's machines for want of memory from now on,
+// whether there is such a cluster yet or not.
+func WatchMemory(name string) (ended func() ([]string, error), stop func() error, err error) {
+	platform, err := local.New(name, filepath.Join(StateRoot, name, "local"), local.Image{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return platform.WatchMemory()
 }

@@ -20,6 +20,10 @@ func backgroundCommands() []*cobra.Command {
 			RunE: func(cmd *cobra.Command, _ []string) error { return guardProof(cmd.Context(), cmd.InOrStdin()) },
 		},
 		{
+			Use: minimumGuard, Hidden: true, Args: noArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return guardMinimum(cmd.Context(), cmd.InOrStdin()) },
+		},
+		{
 			Use: local.GatewayCommand, Hidden: true, Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return local.Gateway(cmd.Context(), cmd.InOrStdin(), bootstrap.Publish)

@@ -7,6 +7,7 @@ import (
 
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
+	"craton.dev/craton/minimum"
 	"craton.dev/craton/prove"
 	"github.com/spf13/cobra"
 )
@@ -63,10 +64,15 @@ without it.
 	if err != nil {
 		return nil, err
 	}
+	smallest, err := minimumPage()
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]byte{
 		"contract.md":     page.Bytes(),
 		"cluster-file.md": cluster.Reference(),
 		"proof.md":        proof,
+		"minimum.md":      smallest,
 	}, nil
 }
 
@@ -93,6 +99,56 @@ func proofPage(dir string) ([]byte, error) {
 another out of the fabric, and looks what breaks ([verify.md](verify.md) says how). Its results are below.
 `)
 	if err := prove.WriteMarkdown(&page, proofs...); err != nil {
+		return nil, err
+	}
+	return page.Bytes(), nil
+}
+
+// minimumPage is the page of what the smallest machines are.
+func minimumPage() ([]byte, error) {
+	var page bytes.Buffer
+	page.WriteString(`<!-- Made by "craton docs" from the results in minimum/measured. Do not edit. -->
+
+# The smallest cluster
+
+"make minimum" measures how small machines can be ("craton minimum" does so for a cluster file of yours). Each trial is a
+cluster of its own, whose machines of one role are held to so much of one resource: memory and processor time by their
+cgroups, the disk by its size. It has to come up within 150 seconds, every operation of the contract that can be tried
+([verify.md](verify.md)) has to work within its time, and the kernel may not end a program for want of memory. Only
+one resource of one role is scarce at a time.
+
+- Memory is all that the machine's programs use, with the pages of its own disk, the pods of the probes among them. The
+  kernel itself comes on top, and 100 MiB that a kubelet keeps free on a machine that sees its memory: these machines see
+  the host's.
+- Processor time is of this host's two processors; on others it is another figure.
+- The disk holds the operating system, images and logs of a cluster that is some minutes old.
+- Nothing of it is a recommendation: users' pods, growth and failures need more.
+`)
+	results, err := minimum.Measured()
+	if err != nil {
+		return nil, err
+	}
+	if err := minimum.WriteMarkdown(&page, results...); err != nil {
+		return nil, err
+	}
+	page.WriteString(`
+## What others ask for
+
+Requirements that others publish, with room for what users run unless it says "measured": they are no like for like
+with the table above. What they leave open is empty.
+
+`)
+	if err := minimum.WritePeers(&page); err != nil {
+		return nil, err
+	}
+	page.WriteString(`
+## The smallest set of ports
+
+What a cluster of one master and one worker without options opens. The minimal profile is what its components have been
+shown to need ([proof.md](proof.md)): without any of it a named operation breaks.
+
+`)
+	if err := minimum.WritePorts(&page); err != nil {
 		return nil, err
 	}
 	return page.Bytes(), nil

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 
+	"craton.dev/craton/minimum"
 	"craton.dev/craton/plan"
 	"github.com/spf13/cobra"
 )
@@ -48,6 +50,13 @@ what moves with it. As with git diff, the exit code is 0 unless --exit-code is g
 			p, err := loadPlan(file)
 			if err != nil {
 				return err
+			}
+			small, err := minimum.Below(p)
+			if err != nil {
+				return err
+			}
+			for _, s := range small {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", s)
 			}
 			return out.print(cmd.OutOrStdout(), p)
 		}

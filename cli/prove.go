@@ -145,7 +145,7 @@ func experiment(ctx context.Context, c *bootstrap.Cluster, opt prove.Options) (*
 	if err != nil {
 		return nil, err
 	}
-	release, err := guard(c)
+	release, err := guard(guardCommand, c.Name)
 	if err != nil {
 		return nil, errors.Join(err, closeStage())
 	}
@@ -162,9 +162,9 @@ func experiment(ctx context.Context, c *bootstrap.Cluster, opt prove.Options) (*
 // guardCommand is the hidden command of the process that guards an experiment.
 const guardCommand = "prove-guard"
 
-// guard starts it. It reads from a pipe whose other end this process has: when that is gone, so
-// is this process, however it ended.
-func guard(c *bootstrap.Cluster) (release func(), err error) {
+// guard starts the process of a hidden command that looks after a cluster. It reads from a pipe whose
+// other end this process has: when that is gone, so is this process, however it ended.
+func guard(hidden, cluster string) (release func(), err error) {
 	in, out, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -175,23 +175,28 @@ func guard(c *bootstrap.Cluster) (release func(), err error) {
 	}
 	go func() {
 		defer in.Close()
-		_, _ = command.Cmd{Name: self, Args: []string{guardCommand}, Stdin: in, Timeout: 24 * time.Hour,
+		_, _ = command.Cmd{Name: self, Args: []string{hidden}, Stdin: in, Timeout: 24 * time.Hour,
 			Attr: &syscall.SysProcAttr{Setsid: true}}.Run(context.Background()) // what it says, the next command finds again
 	}()
-	if err := json.NewEncoder(out).Encode(c.Name); err != nil {
+	if err := json.NewEncoder(out).Encode(cluster); err != nil {
 		return nil, err
 	}
 	return func() { out.Close() }, nil
 }
 
-// guardProof waits for the end of its input, and puts the rules back.
-func guardProof(ctx context.Context, in io.Reader) error {
+// guarded waits for the end of a guard's input, and returns the name of the cluster in it.
+func guarded(in io.Reader) (cluster string, err error) {
 	b, err := io.ReadAll(in)
 	if err != nil {
-		return err
+		return "", err
 	}
-	var name string
-	if err := json.NewDecoder(strings.NewReader(string(b))).Decode(&name); err != nil {
+	return cluster, json.NewDecoder(strings.NewReader(string(b))).Decode(&cluster)
+}
+
+// guardProof puts the rules back once the proof has ended.
+func guardProof(ctx context.Context, in io.Reader) error {
+	name, err := guarded(in)
+	if err != nil {
 		return err
 	}
 	c, err := bootstrap.Open(name, bootstrap.Options{})

@@ -76,7 +76,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 3 a check ran and foun
 		kubeconfigCommand(), kubectlCommand(), loginCommand(), logoutCommand(), sshCommand(), logsCommand(),
 		initCommand(), schemaCommand(), passwordCommand(),
 		contractCommand(), planCommand(), explainCommand(), renderCommand(), auditCommand(),
-		payloadCommand(), doctorCommand(), verifyCommand(), proveCommand(), versionCommand(), docsCommand(),
+		payloadCommand(), doctorCommand(), verifyCommand(), proveCommand(), minimumCommand(), versionCommand(), docsCommand(),
 	)
 	root.AddCommand(backgroundCommands()...)
 	root.SetHelpCommandGroupID(groupSelf)

@@ -54,6 +54,9 @@ func canonical(c *Cluster, all []field) (*yaml.Node, error) {
 			if s, ok := v.(string); ok && s == "" && !f.required {
 				continue
 			}
+			if n, ok := v.(int); ok && n == 0 && f.standard == nil && !f.required {
+				continue
+			}
 			if l, ok := v.([]string); ok && len(l) == 0 {
 				continue
 			}

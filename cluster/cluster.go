@@ -33,6 +33,9 @@ type Cluster struct {
 	Masters        int    `json:"masters"` // 1, 3 or 5
 	Workers        int    `json:"workers"`
 	Infra          int    `json:"infra"`
+	// Sizes are how large a role's machines are; where a role is not in it, as large as the
+	// platform makes them.
+	Sizes []Size `json:"sizes,omitempty"`
 	// SchedulableMasters makes masters carry the node label as well; it defaults to
 	// true exactly where there are no workers.
 	SchedulableMasters bool   `json:"schedulableMasters"`
@@ -60,6 +63,14 @@ type Cluster struct {
 	// SignIn counts only where Options.SignIn is set.
 	SignIn   SignIn   `json:"signIn"`
 	Versions Versions `json:"versions"`
+}
+
+// Size is how large each machine of a role is. A field that is 0 is left to the platform.
+type Size struct {
+	Role      string `json:"role"` // master | infra | worker
+	MemoryMiB int    `json:"memoryMiB,omitempty"`
+	MilliCPU  int    `json:"milliCPU,omitempty"` // thousandths of a processor
+	DiskMiB   int    `json:"diskMiB,omitempty"`
 }
 
 // ExternalEtcd is an etcd cluster that the user already has.

@@ -92,6 +92,10 @@ func fields() []field {
 			doc:     "Number of machines that only let traffic in. At least 1 where there is no load balancer.",
 			accepts: fmt.Sprintf("0 to %d", MostInfra),
 			at:      func(c *Cluster) any { return &c.Infra }},
+		{name: "sizes", kind: table, otherwise: "machines are as large as the platform makes them; the embedded one lets them use all of the host",
+			doc:    "How large each machine of a role is. The embedded platform holds its machines to it. craton plan warns where a machine is smaller than the smallest one that was seen to work.",
+			rows:   rowsOf("role", func(c *Cluster) *[]Size { return &c.Sizes }),
+			fields: sizeFields()},
 		{name: "loadBalancer", kind: boolean, standard: true,
 			doc: "Whether the surroundings have a load balancer in front of the API and the ingress.",
 			at:  func(c *Cluster) any { return &c.LoadBalancer }},
@@ -185,6 +189,24 @@ func fields() []field {
 					example: KubernetesVersions[0],
 					at:      func(c *Cluster) any { return &c.Versions.Kubernetes }},
 			}},
+	}
+}
+
+func sizeFields() []field {
+	amount := func(name, doc, accepts string, least, most, example int, at func(*Size) *int) field {
+		return field{name: name, kind: number, otherwise: "what the platform gives", least: least, most: most, accepts: accepts, example: example,
+			doc: doc, at: func(c *Cluster) any { return at(&c.Sizes[0]) }}
+	}
+	return []field{
+		{name: "role", required: true, enum: values("master", "infra", "worker"), example: "worker",
+			doc: "The role whose machines are meant.",
+			at:  func(c *Cluster) any { return &c.Sizes[0].Role }},
+		amount("memoryMiB", "Memory for all that runs on the machine, in MiB.", "64 to 1048576", 64, 1<<20, 4096,
+			func(s *Size) *int { return &s.MemoryMiB }),
+		amount("milliCPU", "Processor time, in thousandths of a processor.", "10 to 1000000", 10, 1000000, 2000,
+			func(s *Size) *int { return &s.MilliCPU }),
+		amount("diskMiB", "The machine's disk, with its operating system, in MiB.", "1024 to 16777216", 1024, 1<<24, 20480,
+			func(s *Size) *int { return &s.DiskMiB }),
 	}
 }
 

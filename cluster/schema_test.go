@@ -182,6 +182,9 @@ func randomCluster(t *rapid.T) *Cluster {
 	for _, f := range optionFields() {
 		*f.at(c).(*bool) = rapid.Bool().Draw(t, f.name)
 	}
+	if rapid.Bool().Draw(t, "sizes") {
+		c.Sizes = []Size{{Role: "worker", MemoryMiB: rapid.IntRange(64, 1<<20).Draw(t, "memoryMiB")}, {Role: "master", MilliCPU: 500, DiskMiB: 4096}}
+	}
 	c.Options.Console = c.Options.Console && c.Options.SignIn
 	// There is a way to the ingress: see relations.go.
 	c.Options.Ingress = c.Options.Ingress && (c.Ingress == "nodePort" && c.LoadBalancer || c.Ingress == "hostPort" && c.Infra+c.Workers > 0)

@@ -57,7 +57,7 @@ func TestTableIsClusterType(t *testing.T) {
 // placed is the JSON path that changes in an empty cluster when the field is set.
 func placed(t *testing.T, f *field) string {
 	t.Helper()
-	c := Cluster{SignIn: SignIn{
+	c := Cluster{Sizes: make([]Size, 1), SignIn: SignIn{
 		Roles: make([]Role, 1), Users: make([]User, 1), OIDC: make([]OIDC, 1),
 		LDAP: make([]LDAP, 1), GitHub: make([]GitHub, 1), SAML: make([]SAML, 1),
 	}}

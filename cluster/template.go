@@ -63,6 +63,9 @@ func templateField(b *strings.Builder, f *field, name string) {
 			comment(b, "#       # ", inner.meaning())
 			b.WriteString(prefixed("#       ", encode(map[string]any{inner.name: inner.instance()})))
 		}
+	case f.kind == table:
+		b.WriteString("# For instance:\n")
+		b.WriteString(prefixed("#     ", encode(map[string]any{f.name: f.instance()})))
 	case f.standard != nil:
 		b.WriteString("#" + string(encode(map[string]any{f.name: f.standard})))
 	case f.example != nil:

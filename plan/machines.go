@@ -43,10 +43,20 @@ func machinesOf(c *cluster.Cluster, network Network, clauses []contract.Clause) 
 				return nil, fmt.Errorf("machineNetwork: %s has no address for %s: give a larger network or fewer machines", network.Machines, name)
 			}
 			labels, taints := marks(of.role, c, clauses)
-			machines = append(machines, Machine{Name: name, Role: of.role, Address: address, Labels: labels, Taints: taints})
+			machines = append(machines, Machine{Name: name, Role: of.role, Address: address, Labels: labels, Taints: taints, Size: sizeOf(c, of.role)})
 		}
 	}
 	return machines, nil
+}
+
+// sizeOf is how large the file says that a role's machines are.
+func sizeOf(c *cluster.Cluster, role contract.Role) Size {
+	for _, s := range c.Sizes {
+		if s.Role == string(role) {
+			return Size{MemoryMiB: s.MemoryMiB, MilliCPU: s.MilliCPU, DiskMiB: s.DiskMiB}
+		}
+	}
+	return Size{}
 }
 
 // marks are the labels and taints that a role's machine clauses ask for. Each machine gets

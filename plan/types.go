@@ -49,6 +49,15 @@ type Machine struct {
 	// A taint is "key=value:Effect" or "key:Effect".
 	Labels map[string]string `json:"labels"`
 	Taints []string          `json:"taints"`
+	// Size is how large it is; what is 0 in it is left to the platform.
+	Size Size `json:"size,omitzero"`
+}
+
+// Size is how large a machine is.
+type Size struct {
+	MemoryMiB int `json:"memoryMiB,omitempty"`
+	MilliCPU  int `json:"milliCPU,omitempty"` // thousandths of a processor
+	DiskMiB   int `json:"diskMiB,omitempty"`
 }
 
 // Rule opens one protocol and set of ports between a role's machines and peers.

@@ -8,11 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"craton.dev/craton/contract"
+	"craton.dev/craton/plan"
 )
 
 //go:embed init.sh
@@ -30,6 +30,8 @@ type bootSpec struct {
 	Layers    []string `json:"layers"`
 	Cgroup    string   `json:"cgroup"`
 	Namespace string   `json:"namespace"`
+	// Size is what the machine is held to.
+	Size plan.Size `json:"size"`
 }
 
 // Boot turns this process into the machine that the specification on r describes. It has
@@ -51,15 +53,15 @@ func Boot(r io.Reader) error {
 	if err := weigh(s.Cgroup, s.Role); err != nil {
 		return err
 	}
+	if err := confine(s.Cgroup, s.Size); err != nil {
+		return err
+	}
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return fmt.Errorf("make a cgroup namespace: %w", err)
 	}
-	root := filepath.Join(s.Dir, "root")
-	// index=off,metacopy=off: the lower layers are shared by machines that run at the same time.
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,index=off,metacopy=off",
-		strings.Join(s.Layers, ":"), filepath.Join(s.Dir, "upper"), filepath.Join(s.Dir, "work"))
-	if err := unix.Mount("overlay", root, "overlay", 0, options); err != nil {
-		return fmt.Errorf("mount the root file system of %s (%s): %w", s.Machine, options, err)
+	root, containerd, err := mountRoot(s)
+	if err != nil {
+		return err
 	}
 	network, err := hideRun(s)
 	if err != nil {
@@ -76,8 +78,7 @@ func Boot(r io.Reader) error {
 		"--network-namespace-path=" + network,
 		"--capability=all", "--system-call-filter=@keyring bpf",
 		"--bind=/dev/kmsg",
-		// Overlay file systems cannot be stacked on the machine's own.
-		"--bind=" + filepath.Join(s.Dir, "containerd") + ":/var/lib/containerd",
+		"--bind=" + containerd + ":/var/lib/containerd",
 		"--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe",
 		"--kill-signal=SIGRTMIN+3",
 		"/usr/lib/craton/init",

@@ -54,7 +54,7 @@ func (p *Platform) Start(ctx context.Context, m plan.Machine, firstBoot []byte) 
 	}
 	spec, err := json.Marshal(bootSpec{
 		Machine: m.Name, Role: m.Role, Dir: dir, Layers: p.Image.Layers,
-		Cgroup: p.cgroupName(m.Name), Namespace: p.namespace(m.Name),
+		Cgroup: p.cgroupName(m.Name), Namespace: p.namespace(m.Name), Size: m.Size,
 	})
 	if err != nil {
 		return err

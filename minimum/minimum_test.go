@@ -1,0 +1,159 @@
+package minimum
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"craton.dev/craton/cluster"
+	"craton.dev/craton/contract"
+	"craton.dev/craton/plan"
+)
+
+// needs is a cluster's Try whose workers need so much memory.
+func needs(memory int, tries *int) Try {
+	return func(_ context.Context, f *cluster.Cluster) (time.Duration, time.Duration, string, error) {
+		*tries++
+		for _, s := range f.Sizes {
+			if s.Role == "worker" && s.MemoryMiB > 0 && s.MemoryMiB < memory {
+				return time.Second, 0, "the kernel ended kubelet", nil
+			}
+			if s.DiskMiB == 0 {
+				return 0, 0, "", errors.New("a machine shares its pages with others")
+			}
+		}
+		return time.Second, time.Minute, "", nil
+	}
+}
+
+// Only one resource of one role may be scarce, or the figure is of something else; and what is found is
+// the least that works, with what happens below.
+func TestRun(t *testing.T) {
+	results := filepath.Join(t.TempDir(), "results.json")
+	tries := 0
+	opt := Options{File: cluster.Default("demo"), Resources: []Resource{Memory}, Roles: []contract.Role{contract.Worker}, Try: needs(300, &tries), Results: results}
+	r, err := Run(t.Context(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Least{{contract.Worker, Memory, 320, "256: the kernel ended kubelet"}}
+	if !slices.Equal(r.Least, want) {
+		t.Errorf("%+v, want %+v", r.Least, want)
+	}
+	before := tries
+	if _, err := Run(t.Context(), opt); err != nil || tries != before {
+		t.Errorf("a measurement that is done is made again: %d tries, %v", tries-before, err)
+	}
+	opt.File = cluster.Default("demo")
+	opt.File.Profile = "minimal"
+	if _, err := Run(t.Context(), opt); err != nil || tries == before {
+		t.Errorf("another cluster's results are taken for its own: %v", err)
+	}
+}
+
+// A trial is minutes: one that was stopped anywhere goes on where it was, with the same outcome.
+func TestRunGoesOn(t *testing.T) {
+	results := filepath.Join(t.TempDir(), "results.json")
+	tries, killed := 0, errors.New("killed")
+	all := needs(700, &tries)
+	opt := Options{File: cluster.Default("demo"), Resources: []Resource{Memory}, Results: results}
+	for i := 0; ; i++ {
+		left := 1
+		opt.Try = func(ctx context.Context, f *cluster.Cluster) (time.Duration, time.Duration, string, error) {
+			if left--; left < 0 {
+				return 0, 0, "", killed
+			}
+			return all(ctx, f)
+		}
+		r, err := Run(t.Context(), opt)
+		if err == nil {
+			if want := []Least{{contract.Worker, Memory, 704, "640: the kernel ended kubelet"}, {contract.Master, Memory, 64, ""}}; !slices.Equal(r.Least, want) {
+				t.Errorf("%+v", r.Least)
+			}
+			if tries != len(r.Trials) {
+				t.Errorf("%d tries for %d trials", tries, len(r.Trials))
+			}
+			return
+		}
+		if !errors.Is(err, killed) || i > 50 {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Where not everything works with all of the host, a failure with less says nothing.
+func TestRunNeedsAReference(t *testing.T) {
+	opt := Options{File: cluster.Default("demo"), Results: filepath.Join(t.TempDir(), "r.json"),
+		Try: func(context.Context, *cluster.Cluster) (time.Duration, time.Duration, string, error) {
+			return 0, 0, "no DNS", nil
+		}}
+	if _, err := Run(t.Context(), opt); !errors.Is(err, ErrReference) || !strings.Contains(err.Error(), "no DNS") {
+		t.Errorf("%v", err)
+	}
+	if err := os.WriteFile(opt.Results, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), opt); err == nil || !strings.Contains(err.Error(), opt.Results) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRunEndsInTime(t *testing.T) {
+	tries := 0
+	opt := Options{File: cluster.Default("demo"), Results: filepath.Join(t.TempDir(), "r.json"), Try: needs(1, &tries), For: time.Nanosecond}
+	if _, err := Run(t.Context(), opt); !errors.Is(err, ErrTime) || tries != 0 {
+		t.Errorf("%v after %d tries", err, tries)
+	}
+}
+
+// Who plans a cluster that was never seen to work is told; who leaves sizes out, or has enough, is not.
+func TestBelow(t *testing.T) {
+	all := []*Results{
+		{Shape: "1+1", Least: []Least{{contract.Worker, Memory, 320, ""}, {contract.Master, Disk, 0, ""}}},
+		{Shape: "3+2", Least: []Least{{contract.Worker, Memory, 384, ""}}},
+	}
+	for _, test := range []struct {
+		size  cluster.Size
+		words string
+	}{
+		{cluster.Size{Role: "worker", MemoryMiB: 319, DiskMiB: 1024}, "319 MiB is below 320"},
+		{cluster.Size{Role: "worker", MemoryMiB: 320}, ""},
+		{cluster.Size{Role: "worker"}, ""},
+		{cluster.Size{Role: "master", MemoryMiB: 64, DiskMiB: 1024}, ""}, // nothing was found about it
+		{cluster.Size{Role: "infra", MemoryMiB: 64}, ""},
+	} {
+		file := cluster.Default("demo")
+		file.Sizes = []cluster.Size{test.size}
+		p, err := plan.Make(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(below(p, all), "\n")
+		if (got == "") != (test.words == "") || !strings.Contains(got, test.words) {
+			t.Errorf("%+v: %q", test.size, got)
+		}
+	}
+}
+
+// What was measured with this version of craton can be read, and is of its own shapes.
+func TestMeasured(t *testing.T) {
+	all, err := Measured()
+	if err != nil || len(all) == 0 {
+		t.Fatal(all, err)
+	}
+	var page bytes.Buffer
+	if err := errors.Join(WriteMarkdown(&page, all...), WritePeers(&page), WritePorts(&page)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"## 1+1, profile minimal", "OpenShift", "| worker | ingress | "} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, page.String())
+		}
+	}
+}
