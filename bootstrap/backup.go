@@ -55,12 +55,12 @@ func (c *Cluster) Backup(ctx context.Context, out string, to []age.Recipient) (*
 		return nil, err
 	}
 	defer c.release()
-	spool, err := c.spool()
+	spool, err := newSpool(c.Dir, ".backup-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(spool)
-	db := filepath.Join(spool, "etcd.db")
+	defer spool.remove()
+	db := filepath.Join(spool.dir, "etcd.db")
 	master, copied, err := c.takeSnapshot(ctx, db)
 	if err != nil {
 		return nil, err
@@ -88,19 +88,6 @@ func (c *Cluster) Backup(ctx context.Context, out string, to []age.Recipient) (*
 		err = c.noteBackup(h.Created)
 	}
 	return &Taken{File: out, Bytes: n, Header: h, Master: master, Keys: contents.Keys}, err
-}
-
-// spool is a folder for what is in the works, of which nobody else may see anything. What a
-// run that was killed has left is taken away: there is one at a time.
-func (c *Cluster) spool() (string, error) {
-	const begin = ".backup-"
-	left, _ := filepath.Glob(filepath.Join(c.Dir, begin+"*"))
-	for _, dir := range left {
-		if err := os.RemoveAll(dir); err != nil {
-			return "", err
-		}
-	}
-	return os.MkdirTemp(c.Dir, begin)
 }
 
 // takeSnapshot copies the data of the first master that is in touch with the others.

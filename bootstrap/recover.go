@@ -51,16 +51,16 @@ type Recovered struct {
 // cluster's, or where the cluster works and is not named in Force. It goes on where it was
 // stopped when it is run again.
 func Recover(ctx context.Context, o RecoverOptions, opt Options) (*Recovered, error) {
-	spool, err := os.MkdirTemp("", "craton-recover-")
+	spool, err := newSpool(os.TempDir(), "craton-recover-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(spool)
-	r := &recovery{o: o, spool: spool, stamp: time.Now().UTC().Format("20060102-150405"), source: &source{}}
+	defer spool.remove()
+	r := &recovery{o: o, spool: spool.dir, stamp: time.Now().UTC().Format("20060102-150405"), source: &source{}}
 	name := o.Cluster
 	if o.FromMachine == "" {
 		opt.say("checking %s", o.From)
-		if r.source, err = readSource(o.From, o.Identity, spool); err != nil {
+		if r.source, err = readSource(o.From, o.Identity, spool.dir); err != nil {
 			return nil, err
 		}
 		if b := r.source.backup; b != nil && name == "" {

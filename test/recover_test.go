@@ -56,6 +56,10 @@ func TestRecover(t *testing.T) {
 				t.Errorf("the killed recoveries have left %s", name)
 			}
 		}
+		// Keys from the backup were in these.
+		if left, err := filepath.Glob(filepath.Join(os.TempDir(), "craton-recover-*")); err != nil || len(left) > 0 {
+			t.Errorf("the killed recoveries have left %v (%v)", left, err)
+		}
 	})
 	t.Run("disk lost", func(t *testing.T) {
 		l.keep(t, "after")
