@@ -123,7 +123,7 @@ const (
 	missing = 15 * time.Second
 	// settleServing and settleLeading are how long a real pod has to have been ready: one
 	// that crashes does so sooner.
-	settleServing = 2 * time.Second
+	settleServing = time.Second
 	settleLeading = 5 * time.Second
 	// unrenewed is when a lease is nobody's, which lasts for 10 s: another one that runs has
 	// taken it by then, and one that has just started takes it 10 s after that. With
