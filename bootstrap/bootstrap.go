@@ -69,10 +69,16 @@ var ErrNone = errors.New("there is no such cluster on this host")
 // Open opens an existing cluster by its name: the plan is that of the file which was
 // applied last. The error is ErrNone where there is none.
 func Open(name string, opt Options) (*Cluster, error) {
-	c := &Cluster{Name: name, Dir: filepath.Join(StateRoot, name), opt: opt}
+	c, err := named(name, opt)
+	if err != nil {
+		return nil, err
+	}
 	b, err := os.ReadFile(filepath.Join(c.Dir, applied))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cluster %s: %w; `craton up` makes it", name, ErrNone)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("cluster %s belongs to root: run the command with sudo: %w", name, err)
 	}
 	if err != nil {
 		return nil, err
@@ -86,6 +92,15 @@ func Open(name string, opt Options) (*Cluster, error) {
 	}
 	c.Platform, err = local.New(name, filepath.Join(c.Dir, "local"), local.Image{})
 	return c, err
+}
+
+// named is a cluster of this host by its name. What is no name of a cluster has no folder here:
+// with "..", all that a cluster's folder is made for would be done to somebody else's.
+func named(name string, opt Options) (*Cluster, error) {
+	if err := cluster.CheckName(name); err != nil {
+		return nil, fmt.Errorf("a cluster's name: %w", err)
+	}
+	return &Cluster{Name: name, Dir: filepath.Join(StateRoot, name), opt: opt}, nil
 }
 
 // pkiDir is where the cluster's secrets are.

@@ -13,7 +13,10 @@ import (
 // Down removes the cluster: machines, network, processes, keys and data. It works on
 // whatever an Up that was killed has left, and leaves nothing but the payload's cache.
 func Down(ctx context.Context, name string, opt Options) error {
-	c := &Cluster{Name: name, Dir: filepath.Join(StateRoot, name), opt: opt}
+	c, err := named(name, opt)
+	if err != nil {
+		return err
+	}
 	if _, err := os.Stat(c.Dir); errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("cluster %s: %w", name, ErrNone)
 	}

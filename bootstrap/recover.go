@@ -67,7 +67,9 @@ func Recover(ctx context.Context, o RecoverOptions, opt Options) (*Recovered, er
 			name = b.Header.Cluster
 		}
 	}
-	r.c = &Cluster{Name: name, Dir: filepath.Join(StateRoot, name), opt: opt}
+	if r.c, err = named(name, opt); err != nil {
+		return nil, err
+	}
 	if err := r.possible(); err != nil {
 		return nil, err
 	}

@@ -58,8 +58,10 @@ func Steps() []string {
 // Up brings the cluster of the file up, or what runs of it to what the file says now.
 // What cannot be changed on a running cluster is refused before anything is touched.
 func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, error) {
-	c := &Cluster{Name: file.Name, Dir: filepath.Join(StateRoot, file.Name), opt: opt}
-	var err error
+	c, err := named(file.Name, opt)
+	if err != nil {
+		return nil, err
+	}
 	if c.Plan, err = c.planOf(file); err != nil {
 		return nil, err
 	}

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"craton.dev/craton/bootstrap"
+	"craton.dev/craton/cluster"
 	"craton.dev/craton/command"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/signin"
@@ -34,21 +34,48 @@ func clusterFlags(cmd *cobra.Command, file, name *string) {
 // clusterName is the cluster meant: by its name, or by its file, or, where there is
 // neither, the only one on this host.
 func clusterName(file, name string) (string, error) {
+	if chosen, err := chosenCluster(file, name); chosen != "" || err != nil {
+		return chosen, err
+	}
+	if found := clustersHere(); len(found) == 1 && file == defaultFile {
+		return found[0], nil
+	}
+	return "", noCluster(file)
+}
+
+// chosenCluster is the cluster that a person has named, by its name or its file; "" where nothing
+// names one. That is for what cannot be taken back: nobody removes a cluster because it is the
+// only one there.
+func chosenCluster(file, name string) (string, error) {
 	if name != "" {
+		if err := cluster.CheckName(name); err != nil {
+			return "", usage("--cluster: %w", err)
+		}
 		return name, nil
 	}
-	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-		f, err := loadCluster(file)
-		if err != nil {
-			return "", err
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	f, err := loadCluster(file)
+	if err != nil {
+		return "", err
+	}
+	return f.Name, nil
+}
+
+func noCluster(file string) error {
+	return usage("there is no cluster file %s: name one with --file, or the cluster with --cluster", file)
+}
+
+// clustersHere are the names of the clusters of this host.
+func clustersHere() (names []string) {
+	entries, _ := os.ReadDir(bootstrap.StateRoot) // without the folder there are none
+	for _, e := range entries {
+		if e.IsDir() && cluster.CheckName(e.Name()) == nil {
+			names = append(names, e.Name())
 		}
-		return f.Name, nil
 	}
-	found, globErr := filepath.Glob(filepath.Join(bootstrap.StateRoot, "*"))
-	if globErr == nil && len(found) == 1 {
-		return filepath.Base(found[0]), nil
-	}
-	return "", usage("there is no cluster file %s: name one with --file, or the cluster with --cluster", file)
+	return names
 }
 
 func openCluster(file, name string) (*bootstrap.Cluster, error) {
@@ -110,7 +137,7 @@ func kubectlCommand() *cobra.Command {
 		GroupID: groupCluster,
 		Short:   "Run kubectl on the cluster",
 		Long: `Runs the kubectl of the cluster's own version, as its administrator. Everything after the
-optional --cluster or --file is kubectl's.`,
+optional --cluster or --file (-f) is kubectl's.`,
 		Example: `  craton kubectl get nodes
   craton kubectl --cluster demo exec -it pod/web -- sh`,
 		DisableFlagParsing: true,
@@ -121,7 +148,8 @@ optional --cluster or --file is kubectl's.`,
 			file, name := defaultFile, ""
 			for len(args) > 0 {
 				flag, value, joined := strings.Cut(args[0], "=")
-				into := map[string]*string{"--cluster": &name, "--file": &file}[flag]
+				// kubectl has no -f before its verb.
+				into := map[string]*string{"--cluster": &name, "--file": &file, "-f": &file}[flag]
 				if into == nil {
 					break
 				}
@@ -163,7 +191,12 @@ func sshCommand() *cobra.Command {
 document opens no ssh port, and while the machine's network is broken.`,
 		Example: `  craton ssh demo-master-1
   craton ssh demo-worker-1 -- journalctl -u kubelet -n 20`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("craton ssh takes a machine's name first: see %s --help", cmd.CommandPath())
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := openCluster(file, name)
 			if err != nil {

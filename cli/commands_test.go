@@ -35,6 +35,27 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 	walk(NewCommand())
 }
 
+// TestArguments: whoever gives a command too few arguments, or too many, gets exit code 2 and is
+// told where its help is, and nothing is done.
+func TestArguments(t *testing.T) {
+	many := []string{"one", "two", "three"}
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		if cmd.Args == nil || cmd.Hidden {
+			return
+		}
+		for _, args := range [][]string{nil, many} {
+			if err := cmd.ValidateArgs(args); err != nil && exitCode(err) != exitUsage {
+				t.Errorf("%s %q: exit code %d, want %d: %v", cmd.CommandPath(), args, exitCode(err), exitUsage, err)
+			}
+		}
+	}
+	walk(NewCommand())
+}
+
 // TestExitCode protects the codes that scripts rely on, also where the error that carries
 // one is wrapped.
 func TestExitCode(t *testing.T) {

@@ -35,14 +35,10 @@ default. A file that exists is never overwritten; with --file - it is printed in
 		if len(args) == 1 {
 			name = args[0]
 		}
-		text := cluster.Template(name)
-		// The name is the one setting that differs, so whatever is wrong is wrong with it.
-		if _, err := cluster.Parse(file, text); err != nil {
-			if faults, ok := errors.AsType[*cluster.Error](err); ok {
-				return usage("the name %q: %s", name, faults.Message)
-			}
-			return err
+		if err := cluster.CheckName(name); err != nil {
+			return usage("%w", err)
 		}
+		text := cluster.Template(name)
 		if file == "-" {
 			_, err := cmd.OutOrStdout().Write(text)
 			return err

@@ -9,14 +9,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/command"
 	"craton.dev/craton/pki"
 	"craton.dev/craton/signin"
@@ -76,8 +74,7 @@ func (f *loginFlags) ofThisHost(cmd *cobra.Command) bool {
 	if _, err := os.Stat(f.file); !errors.Is(err, fs.ErrNotExist) {
 		return true
 	}
-	found, _ := filepath.Glob(filepath.Join(bootstrap.StateRoot, "*")) // the pattern is a good one
-	return len(found) > 0
+	return len(clustersHere()) > 0
 }
 
 func loginCommand() *cobra.Command {

@@ -74,7 +74,7 @@ func writePayload(w io.Writer, l payloadListing) error {
 		}
 		use := r.Kind
 		switch {
-		case len(neededBy(r.Name)) > 0:
+		case r.OnDemand && len(neededBy(r.Name)) > 0:
 			use += " (with " + strings.Join(neededBy(r.Name), ", ") + ")"
 		case r.OnDemand:
 			use += " (on demand)"
@@ -137,7 +137,7 @@ func payloadPathCommand() *cobra.Command {
 another version gets another path.`,
 		Example: `  sudo craton payload path kubectl
   CRATON_ETCD=$(craton payload path etcd) go test ./operate/etcd`,
-		Args:      cobra.ExactArgs(1),
+		Args:      oneArg("a component's name"),
 		ValidArgs: payloadNames()[1:],
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains(payloadNames()[1:], args[0]) {

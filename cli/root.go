@@ -81,15 +81,42 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 3 a check ran and foun
 	root.AddCommand(backgroundCommands()...)
 	root.SetHelpCommandGroupID(groupSelf)
 	root.SetCompletionCommandGroupID(groupSelf)
+	adoptDefaults(root)
 	return root
+}
+
+// adoptDefaults makes cobra's own commands like ours: with an example, and with exit code 2 and a
+// hint where they are called wrongly.
+func adoptDefaults(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Example = "  craton help render dns"
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				if about, rest, err := root.Find(args); err == nil && len(rest) > 0 {
+					return unknownCommand(about, rest[0])
+				}
+				return nil
+			}
+		case "completion":
+			group(cmd)
+			cmd.Example = "  source <(craton completion bash)"
+			for _, shell := range cmd.Commands() {
+				shell.Args = noArgs
+				shell.Example = "  craton completion " + shell.Name()
+			}
+		}
+	}
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
 	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		return usage("there is no command %q: did you mean %q? %s --help lists all", name, near[0], cmd.Name())
+		return usage("there is no command %q: did you mean %q? %s --help lists all", name, near[0], cmd.CommandPath())
 	}
-	return usage("there is no command %q: %s --help lists all", name, cmd.Name())
+	return usage("there is no command %q: %s --help lists all", name, cmd.CommandPath())
 }
 
 // group is for commands that only hold others.

@@ -102,9 +102,12 @@ of built components stays.`,
   craton down --cluster demo`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			name, err := clusterName(file, name)
+			name, err := chosenCluster(file, name)
 			if err != nil {
 				return err
+			}
+			if name == "" {
+				return noCluster(file)
 			}
 			if err := needRoot("down"); err != nil {
 				return err

@@ -22,6 +22,18 @@ var isLabel = regexp.MustCompile(labelPattern)
 // longestName leaves room for "-k8s" in a DNS label.
 const longestName = 63 - len("-k8s")
 
+// CheckName says what is wrong with a cluster's name that did not come from a file.
+func CheckName(name string) error {
+	wrong, hint := checkName(name)
+	switch {
+	case wrong == "":
+		return nil
+	case name == "" || strings.HasPrefix(wrong, "has "):
+		return fmt.Errorf("the name %q %s: %s", name, wrong, hint)
+	}
+	return fmt.Errorf("%s: %s", wrong, hint)
+}
+
 func checkName(s string) (string, string) {
 	switch {
 	case s == "":
