@@ -157,7 +157,12 @@ func (x *walk) advance(seconds int) error {
 			return fmt.Errorf("no API server for %d s", x.down/sec)
 		}
 		for _, c := range all[1:] {
-			if x.headless[c]++; !w.apiUp() || w.leads(c) {
+			// A machine that was no master for some time has a checkpoint again only after a real
+			// pod has run there.
+			way := slices.ContainsFunc(w.machines, func(m *machine) bool {
+				return w.inQuorum(m) && (m.disk[c].checkpoint || m.real[c] != nil || m.standIn[c] != nil)
+			})
+			if x.headless[c]++; !way || !w.apiUp() || w.leads(c) {
 				x.headless[c] = 0
 			}
 			if min(x.headless[c], w.now-w.lastEvent) > boundLead*sec {
