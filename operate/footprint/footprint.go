@@ -32,17 +32,19 @@ const (
 	Cache
 )
 
-// Keep trims once the program has started, then after pauses that double till they are an
-// hour: a machine that starts a whole cluster may take longer. It ends with ctx. That it
-// cannot trim is no reason for a program not to go on, so nobody is told.
+// Keep trims once the program has started, then each time that it is twice as old, and each
+// hour in the end: a machine that starts a whole cluster may take longer. It ends with ctx.
+// That it cannot trim is no reason for a program not to go on, so nobody is told.
 func Keep(ctx context.Context, reach Reach) {
-	for pause := settled; ; pause = min(2*pause, time.Hour) {
+	pause := settled
+	for age := settled; ; age += pause {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
 		}
 		_ = Trim(reach)
+		pause = min(age, time.Hour)
 	}
 }
 
