@@ -106,7 +106,8 @@ func removeOthers(ctx context.Context, client dynamic.Interface, objects []*unst
 	return nil
 }
 
-// awaitReady waits until every machine's node is ready and its pods of the platform run.
+// awaitReady waits until every machine's node is ready, its pods of the platform run, and the API
+// servers take those who may sign in.
 func (c *Cluster) awaitReady(ctx context.Context) error {
 	// Also those that were off when the others were told.
 	if err := c.tellMasters(ctx); err != nil {
@@ -121,12 +122,15 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 	}
 	c.opt.say("looking whether all machines and components are ready")
 	said := ""
-	return c.await(ctx, 10*time.Minute, 200*time.Millisecond, func(ctx context.Context) (string, error) {
+	if err := c.await(ctx, 10*time.Minute, 200*time.Millisecond, func(ctx context.Context) (string, error) {
 		reason := c.notReady(ctx, client)
 		if reason != "" && reason != said {
 			said = reason
 			c.opt.say("waiting: %s", reason)
 		}
 		return reason, nil
-	})
+	}); err != nil {
+		return err
+	}
+	return c.awaitTrust(ctx)
 }

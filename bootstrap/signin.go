@@ -5,13 +5,19 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"craton.dev/craton/pki"
+	"craton.dev/craton/plan"
 	"craton.dev/craton/render/manifests"
+	"craton.dev/craton/render/part"
 	"craton.dev/craton/render/part/dex"
 	"craton.dev/craton/signin"
+	"craton.dev/craton/signin/trust"
 )
 
 // Password is a new user's, in the clear: it is shown once, and kept nowhere.
@@ -43,6 +49,10 @@ func (c *Cluster) ShownFirstPassword() error {
 	c.first = Password{}
 	return pki.KeepFirstAdministrator(c.pkiDir(), hash)
 }
+
+// trustTime is how long an API server may take to go by a new word on whom it trusts: it looks at
+// the file at least once a minute, and at who is named there each ten seconds.
+const trustTime = 3 * time.Minute
 
 // inPlace writes stdin into a file that is there, and whose content differs. The API server's pod
 // has the file itself, not its name, so it is not replaced; a moment in which it is half written
@@ -78,6 +88,63 @@ func (c *Cluster) tellMasters(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// awaitTrust waits until each master's API server goes by what it was told of whom it is to trust,
+// and knows the keys by which Dex signs.
+func (c *Cluster) awaitTrust(ctx context.Context) error {
+	authentication, err := manifests.Authentication(c.Plan, c.Secrets.Authorities[pki.KubernetesCA].Cert)
+	if err != nil {
+		return err
+	}
+	issuer := ""
+	if c.Plan.File.Options.SignIn {
+		issuer = dex.Issuer(c.Plan)
+	}
+	running, err := c.runningMasters(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range running {
+		config, err := c.ownAPI(m)
+		if err != nil {
+			return err
+		}
+		said := ""
+		if err := c.await(ctx, trustTime, 300*time.Millisecond, func(ctx context.Context) (string, error) {
+			lacks, err := trust.Lacks(ctx, config, authentication, issuer)
+			if err != nil {
+				return fmt.Sprintf("ask the API server of %s whom it trusts: %v", m.Name, err), nil // it may be starting
+			}
+			if lacks == "" {
+				return "", nil
+			}
+			reason := "the API server of " + m.Name + " " + lacks
+			if reason != said {
+				said = reason
+				c.opt.say("waiting: %s", reason)
+			}
+			return reason, nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownAPI reaches the API server of one master, whatever the load balancer thinks of it.
+func (c *Cluster) ownAPI(m plan.Machine) (*rest.Config, error) {
+	config, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	// Through loopback it is the real one that answers, and not its stand-in.
+	config.Host = "https://" + netip.AddrPortFrom(netip.MustParseAddr(part.Loopback), c.Plan.Network.APIPort).String()
+	config.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return c.Platform.DialFrom(ctx, m.Name, network, address, checkTime)
+	}
+	config.Timeout = checkTime
+	return config, nil
 }
 
 // SignIn is where people sign in to the cluster, and its API: by their names, or from this host

@@ -2,6 +2,7 @@ package signin_test
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"craton.dev/craton/render/manifests"
 	"craton.dev/craton/render/part"
 	"craton.dev/craton/render/part/dex"
+	"craton.dev/craton/signin/trust"
 )
 
 // api is an API server that trusts a lab's Dex, by the configuration that a master gets.
@@ -30,10 +32,12 @@ type api struct {
 	host  string
 	ca    []byte
 	admin *kubernetes.Clientset
-	file  string
-	etcd  string
-	stop  func()
-	start func()
+	// config is the administrator's.
+	config *rest.Config
+	file   string
+	etcd   string
+	stop   func()
+	start  func()
 }
 
 func newAPI(t *testing.T, l *lab) *api {
@@ -62,7 +66,8 @@ func newAPI(t *testing.T, l *lab) *api {
 		"--encryption-provider-config=" + l.write(t, "encryption.yaml", firstBootFile(t, l.plan, secrets, firstboot.Encryption))}
 	a.etcd = client
 	admin := secrets.Pairs["admin"]
-	if a.admin, err = kubernetes.NewForConfig(&rest.Config{Host: a.host, TLSClientConfig: rest.TLSClientConfig{CAData: l.ca.Cert, CertData: admin.Cert, KeyData: admin.Key}}); err != nil {
+	a.config = &rest.Config{Host: a.host, TLSClientConfig: rest.TLSClientConfig{CAData: l.ca.Cert, CertData: admin.Cert, KeyData: admin.Key}}
+	if a.admin, err = kubernetes.NewForConfig(a.config); err != nil {
 		t.Fatal(err)
 	}
 	a.start = func() {
@@ -129,6 +134,24 @@ func (a *api) configure(t *testing.T, l *lab) {
 	if err := os.WriteFile(a.file, []byte(l.local(string(config), u.Host)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// lacks waits until the API server is said to lack what is expected, of the configuration in its file.
+func (a *api) lacks(t *testing.T, issuer, want string) {
+	t.Helper()
+	file, err := os.ReadFile(a.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	until(t, 90*time.Second, func() error {
+		got, err := trust.Lacks(t.Context(), a.config, file, issuer)
+		if err != nil || got != want {
+			return fmt.Errorf("the API server lacks %q (%v), expected %q", got, err, want)
+		}
+		return nil
+	})
+	t.Logf("it lacks %q after %.1f s", want, time.Since(began).Seconds())
 }
 
 // define makes a kind of Dex's, and waits till there is such a kind.
