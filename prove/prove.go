@@ -136,6 +136,9 @@ func notHere(p *plan.Plan, c contract.Clause) string {
 	if e, err := plan.Explain(p, c.ID); err == nil && len(e.Clauses) == 1 && !e.Clauses[0].Open {
 		return e.Clauses[0].WhyNot
 	}
+	if len(c.Ports) > 0 {
+		return "it is open only while the cluster begins, and this one has begun: no experiment on a cluster that runs is about it"
+	}
 	return "it opens no port, so there is nothing to take out of the fabric; " + map[contract.Kind]string{
 		contract.Count:   "craton refuses a cluster file with other counts",
 		contract.Machine: "tests of whole clusters compare the machines with it",
