@@ -28,11 +28,17 @@ const (
 // and further lines.
 func (l *lab) example(t *testing.T, path string, masters, workers int, more ...string) {
 	t.Helper()
+	l.copyExample(t, path, map[string]any{"name": l.name, "masters": masters, "workers": workers}, more...)
+}
+
+// copyExample writes the cluster file of an example with other values in some of its lines, and further ones.
+func (l *lab) copyExample(t *testing.T, path string, values map[string]any, more ...string) {
+	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for field, value := range map[string]any{"name": l.name, "masters": masters, "workers": workers} {
+	for field, value := range values {
 		line := regexp.MustCompile(`(?m)^` + field + `: .*$`)
 		if !line.Match(text) {
 			t.Fatalf("%s has no line %s", path, field)
