@@ -74,8 +74,18 @@ func (c *Cluster) apply(ctx context.Context, await func(ctx context.Context, lim
 			return err
 		}
 	}
+	// After a loss of power a member of a self-hosted etcd is handed over just then, and what the API
+	// asks of it meanwhile may fail.
+	if err := await(ctx, time.Minute, 100*time.Millisecond, func(ctx context.Context) (string, error) {
+		if err := removeOthers(ctx, client, objects); err != nil {
+			return err.Error(), nil
+		}
+		return "", nil
+	}); err != nil {
+		return err
+	}
 	c.told = true
-	return removeOthers(ctx, client, objects)
+	return nil
 }
 
 // removeOthers removes the objects of parts that are not among these, whichever craton applied
