@@ -24,6 +24,7 @@ func TestBadDocuments(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"truncated":              {"{\"SecurityGroups\": [\n{\"GroupId\": \"sg-1\"", "doc:2: "},
 		"not JSON that we know":  {`{"Reservations": []}`, "doc: this JSON has Reservations: expected"},
+		"empty JSON":             {`{}`, "doc: this JSON has nothing in it: expected"},
 		"a list":                 {`[1, 2]`, "doc:1: this is no JSON that is known here"},
 		"a number":               {"{\n\"SecurityGroups\": 7}", "doc:2: "},
 		"no groups":              {`{"SecurityGroups": []}`, "doc: there are no security groups"},

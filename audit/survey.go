@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -104,7 +105,7 @@ func (s *surveyed) read(src Source) error {
 			doc, err = terraform.Read(src.Name, src.Data)
 		default:
 			return fmt.Errorf("%s: this JSON has %s: expected that of nft, of AWS's describe-security-groups, or of a plan or state of Terraform or OpenTofu (terraform show -json)",
-				src.Name, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+				src.Name, cmp.Or(strings.Join(slices.Sorted(maps.Keys(kinds)), ", "), "nothing in it"))
 		}
 		if err != nil {
 			return err

@@ -1,10 +1,10 @@
 package cli
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,6 +56,11 @@ Exit code 3 where there is a finding of a kind that --fail-on names.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage("audit takes the files to look at: see %s --help", cmd.CommandPath())
+			}
+			for i, name := range args {
+				if slices.Contains(args[:i], name) {
+					return usage("%s is named twice: name each file once", name)
+				}
 			}
 			return nil
 		},
@@ -192,7 +197,7 @@ func (in *auditFlags) fill(cmd *cobra.Command, file auditFlags) {
 func assignment(flag, text string, keys ...string) (key string, values []string, err error) {
 	key, list, ok := strings.Cut(text, "=")
 	if !ok || list == "" {
-		return "", nil, usage("%s %q: expected %s", flag, text, fmt.Sprintf("%s=NAME", keys[0]))
+		return "", nil, usage("%s %q: expected KEY=VALUE, where KEY is %s", flag, text, listed(keys))
 	}
 	if err := oneOf(flag, key, keys...); err != nil {
 		return "", nil, err

@@ -142,18 +142,23 @@ func (in *staticInput) follow(cmd *cobra.Command, file, name string, print func(
 	})
 }
 
-// readInput reads a file that a person named, or stdin for "-".
+// readInput reads a file that a person named, or stdin for "-". What never ends is no file of rules.
 func readInput(cmd *cobra.Command, name string) ([]byte, error) {
-	if name == "-" {
-		text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), nft.MaxSize+1))
+	from := cmd.InOrStdin()
+	if name != "-" {
+		f, err := os.Open(name)
 		if err != nil {
-			return nil, err
+			return nil, usage("cannot read the rules: %w", err)
 		}
-		return text, nil
+		defer f.Close()
+		from = f
 	}
-	text, err := os.ReadFile(name)
+	text, err := io.ReadAll(io.LimitReader(from, nft.MaxSize+1))
 	if err != nil {
 		return nil, usage("cannot read the rules: %w", err)
+	}
+	if len(text) > nft.MaxSize {
+		return nil, usage("%s: expected at most %d MiB of rules", name, nft.MaxSize>>20)
 	}
 	return text, nil
 }

@@ -189,6 +189,9 @@ func parseOpening(query string) (contract.Protocol, contract.PortRange, error) {
 			first, second = second, first
 		}
 		if !isProtocol(first) {
+			if _, err := contract.ParsePortRange(first); err == nil {
+				first = second // ports come first, so what is behind them is the protocol
+			}
 			return "", contract.PortRange{}, fmt.Errorf("explain %q: %q is no protocol that the contract knows: want tcp, udp or any", query, first)
 		}
 		protocol, text = contract.Protocol(first), second

@@ -107,6 +107,7 @@ func TestExplainRefuses(t *testing.T) {
 		"65536":              "not a port",
 		"9-1":                "write 1-9",
 		"sctp/22":            `"sctp" is no protocol`,
+		"22/sctp":            `"sctp" is no protocol`,
 		"tcp/":               "not a port",
 		"ssh":                "want for instance",
 		"master.ingress.shh": "did you mean master.ingress.ssh?",
