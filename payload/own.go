@@ -1,8 +1,11 @@
 package payload
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"debug/buildinfo"
+	"debug/elf"
 	"encoding/hex"
 	"fmt"
 	"go/parser"
@@ -13,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -49,7 +53,7 @@ func findOwn(c Component) (own, error) {
 			return err != nil || !info.Mode().IsRegular()
 		}) {
 			o.dir = dir
-			return o, nil
+			return o, o.fit()
 		}
 	}
 	var trees []string
@@ -70,6 +74,39 @@ func findOwn(c Component) (own, error) {
 	}
 	return own{}, fmt.Errorf("%s are not beside craton, and craton's source tree is not here: put these programs into one folder",
 		strings.Join(o.programs, " and "))
+}
+
+// fit refuses programs beside craton that could not do their work, or not with this craton. Found
+// out by the cluster, it would be an API that never answers.
+func (o own) fit() error {
+	self, _ := debug.ReadBuildInfo()
+	for _, name := range o.programs {
+		path := filepath.Join(o.dir, name)
+		fault := ""
+		if dynamic, err := isDynamic(path); err != nil {
+			fault = fmt.Sprintf("is no program: %v", err)
+		} else if dynamic {
+			fault = "needs the host's libraries, and its image has none"
+		} else if info, err := buildinfo.ReadFile(path); err != nil {
+			fault = fmt.Sprintf("is not of this project: %v", err)
+		} else if self != nil && info.Main.Version != self.Main.Version {
+			fault = fmt.Sprintf("is of build %s, craton of %s", cmp.Or(info.Main.Version, "unknown"), self.Main.Version)
+		}
+		if fault != "" {
+			return fmt.Errorf("%s %s: build all programs together with CGO_ENABLED=0, or remove it where craton's source tree is here: craton builds its own then", path, fault)
+		}
+	}
+	return nil
+}
+
+// isDynamic tells whether a program is started by a dynamic linker.
+func isDynamic(path string) (bool, error) {
+	f, err := elf.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }), nil
 }
 
 // key changes with the files, or with any source of the tree that they are built from.

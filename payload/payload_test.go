@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"craton.dev/craton/command"
 )
 
 func component(t *testing.T, name string) Component {
@@ -147,6 +149,47 @@ func TestOwnKey(t *testing.T) {
 		if key() == before {
 			t.Errorf("the same after %s changed", path)
 		}
+	}
+}
+
+// A program beside craton that cannot run in its image, or is of another build, is refused before
+// anything is made of it: such a cluster's API would never answer, and nothing would say why.
+func TestOwnFit(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := func(cgo, name, text string) {
+		write("main.go", text)
+		if _, err := (command.Cmd{
+			Name: "go", Args: []string{"build", "-buildvcs=false", "-o", name, "main.go"}, Dir: dir,
+			Env: append(os.Environ(), "CGO_ENABLED="+cgo, "GO111MODULE=off"), Timeout: buildTime,
+		}).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("script", "#!/bin/sh\n")
+	build("0", "static", "package main\nfunc main() {}\n")
+	build("1", "dynamic", "package main\nimport \"C\"\nfunc main() {}\n")
+	for name, want := range map[string]string{
+		"script":  "is no program",
+		"dynamic": "needs the host's libraries",
+		"static":  "is of build",
+	} {
+		err := own{programs: []string{name}, dir: dir}.fit()
+		if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, name)+" "+want) || !strings.Contains(err.Error(), "CGO_ENABLED=0") {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = own{programs: []string{filepath.Base(self)}, dir: filepath.Dir(self)}.fit()
+	if err != nil && !strings.Contains(err.Error(), "needs the host's libraries") { // as a test with the race detector does
+		t.Errorf("of this very build: %v", err)
 	}
 }
 
