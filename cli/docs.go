@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
 	"craton.dev/craton/minimum"
+	"craton.dev/craton/plan"
 	"craton.dev/craton/prove"
 	"github.com/spf13/cobra"
 )
@@ -88,6 +90,9 @@ func proofPage(dir string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if p.Past, err = past(p, strings.TrimSuffix(file, ".json")+".yaml"); err != nil {
+			return nil, err
+		}
 		proofs = append(proofs, p)
 	}
 	var page bytes.Buffer
@@ -102,6 +107,25 @@ another out of the fabric, and looks what breaks ([verify.md](verify.md) says ho
 		return nil, err
 	}
 	return page.Bytes(), nil
+}
+
+// past tells whether a proof of a file's cluster is of another contract, plan or operations than there are now.
+func past(p *prove.Proof, file string) (bool, error) {
+	c, err := cluster.Load(file)
+	if err != nil {
+		return false, err
+	}
+	for _, planOf := range []func(*cluster.Cluster) (*plan.Plan, error){plan.Make, plan.Settled} {
+		now, err := planOf(c)
+		if err != nil {
+			return false, err
+		}
+		key, err := prove.Key(now)
+		if err != nil || key == p.Key {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // minimumPage is the page of what the smallest machines are.

@@ -33,6 +33,9 @@ func WriteMarkdown(to io.Writer, proofs ...*Proof) error {
 			fmt.Fprintf(&b, ", %s in all", time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
 		}
 		fmt.Fprintf(&b, ". Clauses: %d necessary, %d redundant, %d untested.\n\n", count[Necessary], count[Redundant], count[Untested])
+		if p.Past {
+			b.WriteString("**The contract, the plan or the operations have changed since**: clauses that are new have no verdict here.\n\n")
+		}
 		if found := p.Findings(); len(found) > 0 {
 			b.WriteString("**Findings:**\n\n")
 			for _, f := range found {

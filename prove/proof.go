@@ -26,6 +26,8 @@ type Proof struct {
 	Shape string `json:"shape"`
 	// Key is what the results hang on: contract, plan and operations.
 	Key string `json:"key"`
+	// Past is set by who knows that the contract, the plan or the operations have changed since.
+	Past bool `json:"-"`
 	// Complete is set where every clause had its turn, with all operations.
 	Complete bool      `json:"complete"`
 	Began    time.Time `json:"began"`
