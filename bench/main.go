@@ -8,8 +8,8 @@
 // with "bench", and removes all that it makes.
 //
 // Files: table.go (what is printed), one file for each group of measurements (plan.go,
-// static.go, live.go, fabric.go, operator.go, up.go, kubeadm.go, masters.go, kinds.go, services.go), and what
-// they are made of (process.go, namespace.go, traffic.go, floor.go, machines.go).
+// static.go, live.go, fabric.go, operator.go, up.go, kubeadm.go, masters.go, kinds.go, services.go, console.go), and what
+// they are made of (process.go, namespace.go, traffic.go, floor.go, machines.go, outside.go).
 package main
 
 import (
@@ -52,6 +52,7 @@ var measurements = []measurement{
 	{"kubeadm-masters", (*bench).kubeadmMasters},
 	{"etcd", (*bench).etcdKinds},
 	{"services", (*bench).services},
+	{"console", (*bench).console},
 	{"live", (*bench).live},
 }
 

@@ -43,10 +43,11 @@ const (
 	asked = 5 * time.Second
 )
 
-// Samples of the two ways to an application: through the ingress, and straight to its node port.
+// Samples of the ways to an application: through the ingress, straight to its node port, and to that
+// through the ingress's program outside of the cluster.
 const (
-	wayIngress, wayDirect = "through the ingress", "direct"
-	askedRate, askedTail  = "requests ", "p99 "
+	wayIngress, wayDirect, wayOutside = "through the ingress", "direct", "through the proxy outside"
+	askedRate, askedTail              = "requests ", "p99 "
 )
 
 // services brings one master and one worker up with every service of the document: how long that
@@ -142,7 +143,7 @@ func processorTicks(pid int) float64 {
 }
 
 // throughIngress compares asking an application through the ingress, over TLS, with asking its node
-// port on the worker straight away.
+// port on the worker straight away, and with the same program as a bare process before that.
 func (b *bench) throughIngress(ctx context.Context, p *plan.Plan) error {
 	const web = 8080
 	c, err := bootstrap.Open(servicesCluster, bootstrap.Options{})
@@ -160,26 +161,29 @@ func (b *bench) throughIngress(ctx context.Context, p *plan.Plan) error {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(secrets.Authorities[pki.KubernetesCA].Cert)
 	platform := &local.Platform{Cluster: servicesCluster, Dir: filepath.Join(bootstrap.StateRoot, servicesCluster, "local")}
-	ways := []struct{ name, url, at string }{
-		{wayDirect, "http://" + p.Network.Console, netip.AddrPortFrom(first(p, contract.Worker).Address, node).String()},
-		{wayIngress, "https://" + p.Network.Console, p.IngressAddresses()[0].String()},
-	}
-	for _, way := range ways {
-		transport := &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: callers,
-			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return platform.Dial(ctx, network, way.at)
-			},
+	application := netip.AddrPortFrom(first(p, contract.Worker).Address, node)
+	return b.withProxyOutside(ctx, p, secrets, application, func(ctx context.Context) error {
+		ways := []struct {
+			name, scheme string
+			at           netip.AddrPort
+		}{{wayDirect, "http", application}, {wayOutside, "https", outside}, {wayIngress, "https", p.IngressAddresses()[0]}}
+		for _, way := range ways {
+			transport := &http.Transport{
+				TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: callers,
+				DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+					return platform.Dial(ctx, network, way.at.String())
+				},
+			}
+			defer transport.CloseIdleConnections()
+			rate, tail, err := ask(ctx, &http.Client{Transport: transport, Timeout: 5 * time.Second}, way.scheme+"://"+p.Network.Console+"/hostname")
+			if err != nil {
+				return fmt.Errorf("%s: %w", way.name, err)
+			}
+			b.samples.add(askedRate+way.name, rate)
+			b.samples.add(askedTail+way.name, tail)
 		}
-		defer transport.CloseIdleConnections()
-		rate, tail, err := ask(ctx, &http.Client{Transport: transport, Timeout: 5 * time.Second}, way.url+"/hostname")
-		if err != nil {
-			return fmt.Errorf("%s: %w", way.name, err)
-		}
-		b.samples.add(askedRate+way.name, rate)
-		b.samples.add(askedTail+way.name, tail)
-	}
-	return nil
+		return nil
+	})
 }
 
 // applyWeb applies an application on the worker, with an Ingress object, and says at which port of

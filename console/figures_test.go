@@ -2,8 +2,9 @@ package console_test
 
 import (
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -75,13 +76,14 @@ func TestFigures(t *testing.T) {
 				mu.Lock()
 				times[path] = append(times[path], took)
 				mu.Unlock()
-				time.Sleep(2 * time.Second) // somebody reads
+				time.Sleep(rand.N(2 * reading)) // nobody waits for the others
 			}
 		})
 	}
 	work.Wait()
 	stop()
 	t.Logf("after that: %s", memory(t, pid))
+	figure(t, "console memory", kibibytes(t, pid, "VmHWM")*1024)
 	spent := time.Since(began).Seconds()
 	t.Logf("meanwhile %.0f%% of a processor by the Console, %.0f%% by the API server", (cpu(t, pid)-ours)/spent/10, (cpu(t, server)-theirs)/spent/10)
 	var every []time.Duration
@@ -90,6 +92,7 @@ func TestFigures(t *testing.T) {
 		t.Logf("%-32s %s", path, spread(times[path]))
 	}
 	t.Logf("%-32s %s", "all pages", spread(every))
+	figure(t, "console p99", share(every, 0.99).Seconds())
 
 	// What the API itself takes for the same question, and the page beside it, in turns.
 	c, err := kube.Connect(s.URL, s.CAFile)
@@ -110,6 +113,7 @@ func TestFigures(t *testing.T) {
 	}
 	t.Logf("%-32s %s", "the API, 50 of a namespace", spread(api))
 	t.Logf("%-32s %s", "that as a page", spread(page))
+	figure(t, "console above the API", (share(page, 0.99) - share(api, 0.99)).Seconds())
 
 	// Beside the clock, how much processor a page takes: of that, other work on the host takes nothing away.
 	for _, path := range pages {
@@ -121,6 +125,12 @@ func TestFigures(t *testing.T) {
 		t.Logf("%-32s %.1f ms of processor by the Console, %.1f ms by the API server", path, (cpu(t, pid)-ours)/n, (cpu(t, server)-theirs)/n)
 	}
 }
+
+// reading is how long somebody looks at a page before the next one, in the mean.
+const reading = 2 * time.Second
+
+// figure logs a value for the table of figures, which reads it (make bench).
+func figure(t *testing.T, name string, value float64) { t.Logf("figure: %s = %g", name, value) }
 
 // cpu is how much processor a process has used, in milliseconds.
 func cpu(t *testing.T, pid int) float64 {
@@ -136,11 +146,14 @@ func cpu(t *testing.T, pid int) float64 {
 	return (user + system) * 10 // the kernel counts in hundredths of a second
 }
 
-func spread(times []time.Duration) string {
+// share is the time that this share of them takes at most.
+func share(times []time.Duration, part float64) time.Duration {
 	slices.Sort(times)
-	at := func(part float64) time.Duration {
-		return times[min(len(times)-1, int(float64(len(times))*part))].Round(100 * time.Microsecond)
-	}
+	return times[min(len(times)-1, int(float64(len(times))*part))]
+}
+
+func spread(times []time.Duration) string {
+	at := func(part float64) time.Duration { return share(times, part).Round(100 * time.Microsecond) }
 	return fmt.Sprintf("median %v, p99 %v, most %v, of %d", at(0.5), at(0.99), at(1), len(times))
 }
 
@@ -160,7 +173,7 @@ func (p *played) process(t *testing.T) int {
 		return path
 	}
 	key := make([]byte, signin.KeyBytes)
-	rand.Read(key)
+	cryptorand.Read(key)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -212,19 +225,26 @@ func find(t *testing.T, program string) int {
 // memory is what a process has resident now, and had at most.
 func memory(t *testing.T, pid int) string {
 	t.Helper()
+	var out []string
+	for _, field := range []string{"VmHWM", "VmRSS", "RssAnon", "RssFile"} {
+		out = append(out, fmt.Sprintf("%s %.1f MiB", field, kibibytes(t, pid, field)/1024))
+	}
+	return strings.Join(out, ", ")
+}
+
+// kibibytes is a field of what the kernel says of a process.
+func kibibytes(t *testing.T, pid int, field string) (kib float64) {
+	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []string
 	for line := range strings.Lines(string(text)) {
-		if name, value, _ := strings.Cut(line, ":"); slices.Contains([]string{"VmHWM", "VmRSS", "RssAnon", "RssFile"}, name) {
-			var kib int
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
 			fmt.Sscan(value, &kib)
-			out = append(out, fmt.Sprintf("%s %.1f MiB", name, float64(kib)/1024))
 		}
 	}
-	return strings.Join(out, ", ")
+	return kib
 }
 
 // follow does what an open page does: asks again for its part when it is told.

@@ -2,6 +2,7 @@ package kube_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,22 @@ func TestKube(t *testing.T) {
 			if page.Total != want || len(page.Rows) != min(7, want) {
 				t.Errorf("%q: %d rows of %d, want %d", contains, len(page.Rows), page.Total, want)
 			}
+		}
+		// Of several namespaces, pages put together are the list, in order.
+		whole, err := ada.Table(t.Context(), kube.Pods, kube.Ask{Contains: "demo-worker-2", Take: 60})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parts []string
+		for skip := 0; skip < 60; skip += 9 {
+			page, err := ada.Table(t.Context(), kube.Pods, kube.Ask{Contains: "demo-worker-2", Skip: skip, Take: 9})
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, names(page)...)
+		}
+		if len(whole.Rows) != 60 || !slices.Equal(parts, names(whole)) || !slices.IsSorted(parts) {
+			t.Errorf("pages of what is filtered are\n%v\nexpected\n%v", parts, names(whole))
 		}
 	})
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -75,12 +76,43 @@ func (p *Person) Table(ctx context.Context, k Kind, ask Ask) (*Page, error) {
 		}
 	}
 	g.several = len(namespaces) > 1
+	if g.several && g.contains != "" {
+		return p.filter(ctx, k, namespaces, ask)
+	}
 	for _, namespace := range namespaces {
 		if err := p.gather(ctx, k, namespace, g); err != nil {
 			return nil, err
 		}
 	}
 	return g.page, nil
+}
+
+// filterAtOnce is how many namespaces are filtered at the same time: the API server makes the rows of
+// one on one processor.
+const filterAtOnce = 2
+
+// filter puts a page together of what there is in each namespace, in their order.
+func (p *Person) filter(ctx context.Context, k Kind, namespaces []string, ask Ask) (*Page, error) {
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(filterAtOnce)
+	found := make([]*gathered, len(namespaces))
+	end := ask.Skip + ask.Take
+	for i, namespace := range namespaces {
+		contains := strings.ToLower(ask.Contains)
+		found[i] = &gathered{ask: Ask{Select: ask.Select, Take: end}, contains: contains, plain: plainText(contains), page: &Page{}}
+		work.Go(func() error { return p.gather(ctx, k, namespace, found[i]) })
+	}
+	if err := work.Wait(); err != nil {
+		return nil, err
+	}
+	all := &Page{}
+	for _, g := range found {
+		all.Columns, all.Version = g.page.Columns, g.page.Version
+		all.Total += g.page.Total
+		all.Rows = append(all.Rows, g.page.Rows...)
+	}
+	all.Rows = all.Rows[min(len(all.Rows), ask.Skip):min(len(all.Rows), end)]
+	return all, nil
 }
 
 // gathered is a page in the making.
