@@ -161,7 +161,7 @@ func TestAwaitNoticesWhatHasEnded(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "machine demo-worker-1 has ended") || !strings.Contains(err.Error(), "demo-worker-1/console.log") {
 		t.Errorf("%v", err)
 	}
-	if took > 2*time.Second {
+	if took > 20*time.Second { // it takes a second, where the host is not busy; unnoticed, it takes a minute
 		t.Errorf("noticed after %s", took)
 	}
 }

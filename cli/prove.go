@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -132,8 +133,11 @@ func clusterToProve(ctx context.Context, file, name string, keep bool, p *progre
 	if err != nil {
 		return nil, nil, err
 	}
-	if c, err = bootstrap.Up(ctx, f, opt); err != nil || keep {
-		return c, nothing, err
+	if c, err = bootstrap.Up(ctx, f, opt); err != nil {
+		return nil, nil, fmt.Errorf("%w\nthe cluster stays as it is, to be looked at: craton down --cluster %s removes it", err, id)
+	}
+	if keep {
+		return c, nothing, nil
 	}
 	return c, func() error { return bootstrap.Down(context.WithoutCancel(ctx), id, opt) }, nil
 }

@@ -212,7 +212,7 @@ func TestReach(t *testing.T) {
 		if got := reach(err); got != test.want {
 			t.Errorf("%s: %d, want %d (%v)", test.name, got, test.want, err)
 		}
-		if took := time.Since(began); took > 2*askTimeout+time.Second {
+		if took := time.Since(began); took > 10*askTimeout { // two questions; a busy host may be late
 			t.Errorf("%s: it took %s", test.name, took)
 		}
 	}

@@ -119,9 +119,13 @@ func TestReplace(t *testing.T) {
 func TestSize(t *testing.T) {
 	rules := func(workers int) (int, time.Duration) {
 		p := example.Plan(t, 3, workers)
-		start := time.Now()
-		text := nftables.Fabric(p, nftables.Options{Ports: ports(p), LogGroup: 4})
-		took := time.Since(start)
+		var text []byte
+		took := time.Hour
+		for range 3 { // another program may have the processor once
+			start := time.Now()
+			text = nftables.Fabric(p, nftables.Options{Ports: ports(p), LogGroup: 4})
+			took = min(took, time.Since(start))
+		}
 		nft(t, text, "-c")
 		n := 0
 		for line := range strings.Lines(string(text)) {
