@@ -53,15 +53,17 @@ func Boot(r io.Reader) error {
 	if err := weigh(s.Cgroup, s.Role); err != nil {
 		return err
 	}
+	root, containerd, err := mountRoot(s)
+	if err != nil {
+		return err
+	}
+	// Not before: that a disk gets made is no work of the machine's. What was read and written for
+	// it counts as the machine's memory all the same, as long as it is there.
 	if err := confine(s.Cgroup, s.Size); err != nil {
 		return err
 	}
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return fmt.Errorf("make a cgroup namespace: %w", err)
-	}
-	root, containerd, err := mountRoot(s)
-	if err != nil {
-		return err
 	}
 	network, err := hideRun(s)
 	if err != nil {

@@ -73,8 +73,19 @@ func (p *Platform) Start(ctx context.Context, m plan.Machine, firstBoot []byte) 
 	}); err != nil {
 		return err
 	}
-	return p.awaitInit(ctx, m.Name)
+	patience := bootPatience
+	if m.Size.DiskMiB > 0 {
+		patience += diskPatience
+	}
+	return p.awaitInit(ctx, m.Name, patience)
 }
+
+// bootPatience is how long a machine may take to its first process, and diskPatience how much
+// longer one whose own disk is made then.
+const (
+	bootPatience = 30 * time.Second
+	diskPatience = 2 * time.Minute
+)
 
 // powerLost takes from a machine that was on before what a kernel does not keep without power:
 // its cgroups, and all that its programs made of its network. A kubelet waits three seconds
@@ -134,8 +145,8 @@ func (p *Platform) makeDisk(dir, name string, firstBoot []byte) error {
 }
 
 // awaitInit waits until the machine's first process runs.
-func (p *Platform) awaitInit(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+func (p *Platform) awaitInit(ctx context.Context, name string, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		if _, err := p.initPID(name); err == nil {
@@ -147,7 +158,7 @@ func (p *Platform) awaitInit(ctx context.Context, name string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("machine %s: no first process after 30 s: %w", name, ctx.Err())
+			return fmt.Errorf("machine %s: no first process after %s: %w", name, patience, ctx.Err())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -118,6 +118,9 @@ func mountDisk(dir string, sizeMiB int, layers []string) (ownDisk, error) {
 			return "", fmt.Errorf("copy the operating system to a disk of %d MiB: %w", sizeMiB, err)
 		}
 	}
+	if err := disk.sync(); err != nil {
+		return "", err
+	}
 	return disk, os.Rename(fresh, file) // the mount goes on: it is of the same file
 }
 
@@ -125,6 +128,15 @@ func mountDisk(dir string, sizeMiB int, layers []string) (ownDisk, error) {
 func mountLoop(ctx context.Context, file, at string) error {
 	_, err := command.Run(ctx, "mount", "-o", "loop", file, at)
 	return err
+}
+
+// sync writes to the disk what is to be on it: the kernel cannot take memory back that is not.
+func (d ownDisk) sync() error {
+	f, err := os.Open(string(d))
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(f.Fd())), f.Close())
 }
 
 func (d ownDisk) system() string     { return filepath.Join(string(d), "system") }
