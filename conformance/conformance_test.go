@@ -103,6 +103,34 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// Each test is in one batch, and those that have the cluster for themselves keep no others waiting.
+func TestBatches(t *testing.T) {
+	var chosen []string
+	for i := range 2*atOnce + 1 {
+		chosen = append(chosen, fmt.Sprintf("[sig-x] %d%s", i, []string{"", " [Serial]"}[i%2]))
+	}
+	var got []string
+	alone := false
+	for _, b := range batches(chosen) {
+		if len(b) > atOnce {
+			t.Errorf("%d tests at once", len(b))
+		}
+		for _, name := range b {
+			if serial := strings.Contains(name, "[Serial]"); alone && !serial {
+				t.Errorf("%s is after one that is alone", name)
+			} else {
+				alone = serial
+			}
+		}
+		got = append(got, b...)
+	}
+	slices.Sort(got)
+	slices.Sort(chosen)
+	if !slices.Equal(got, chosen) {
+		t.Errorf("%q", got)
+	}
+}
+
 // Names are full of what means something else in a regular expression.
 func TestFocusIsExact(t *testing.T) {
 	r := regexp.MustCompile(focus([]string{"[sig-a] a (b) [Conformance]"}))

@@ -128,12 +128,11 @@ func run(ctx context.Context) (ok bool, err error) {
 		say("no test is left of those that were asked for: -again runs them once more")
 		return true, nil
 	}
-	done, err := s.play(ctx, chosen)
-	found.add(done)
-	if err := errors.Join(err, found.write(o.results)); err != nil {
-		return false, err
-	}
-	return report(chosen, done), nil
+	done, err := s.play(ctx, chosen, func(one session) error {
+		found.add(one)
+		return found.write(o.results)
+	})
+	return report(chosen, done) && err == nil, err
 }
 
 // report says what became of a run, and whether all that was chosen has passed.

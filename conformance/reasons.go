@@ -17,20 +17,14 @@ type reason struct {
 // reasons are all of them. A test that fails without one is on the page as not looked into.
 var reasons = []reason{
 	{
-		tests: regexp.MustCompile(`^\[sig-node\] (Secrets|ConfigMap) should be consumable via the environment`), run: "2026-11-29 10:37",
+		tests: regexp.MustCompile(`^\[sig-node\] ImageVolume should succeed with pod and pull policy of Always`),
+		lacks: "the test reads the words Alpine Linux from the system of upstream's image kitten; the one that is made here is " +
+			"of Debian's packages. What it does before that works: the image is a volume, and its other file is read.",
+	},
+	{
+		tests: regexp.MustCompile(`^\[sig-node\] (Secrets|ConfigMap) should be consumable (via the environment|as environment variable names)`), run: "2026-11-29 10:37",
 		why: "the shell of the image busybox was BusyBox's, which keeps a variable called data-1 from the programs that it starts. " +
 			"The image is mended; it has not been run since.",
-	},
-	{
-		tests: regexp.MustCompile(`^\[sig-network\] Services `), run: "2026-11-29 08:43",
-		why: "the shell of the image agnhost ran BusyBox's nc, which knows neither -v nor -u, and not the one beside it. " +
-			"The image is mended. It was while that run went on, so what passed without the rules says nothing about them; " +
-			"it has not been run behind them since.",
-	},
-	{
-		tests: regexp.MustCompile(`^\[sig-network\] Services should (be able to change the type from ExternalName to NodePort|be able to create a functioning NodePort service|have session affinity work for NodePort service)`),
-		why: "a pod asks for a node port at another machine's address. Clause worker.ingress.node-ports lets the user network in " +
-			"(the document names no peer, this is inferred), and no clause workers: a finding about the contract.",
 	},
 }
 

@@ -67,8 +67,20 @@ type session struct {
 	tests   []outcome
 }
 
-// play brings the cluster up, runs the tests on it and takes it down.
-func (s *suite) play(ctx context.Context, chosen []string) (done session, err error) {
+// atOnce is how many tests one run of ginkgo's takes: it says what became of them when it has ended, and
+// where it does not, because the host is too busy to end it in time, they are lost.
+const atOnce = 60
+
+// batches are runs of these tests, those that have the cluster for themselves last.
+func batches(chosen []string) [][]string {
+	alone := func(name string) bool { return strings.Contains(name, "[Serial]") }
+	together := slices.DeleteFunc(slices.Clone(chosen), alone)
+	return slices.Collect(slices.Chunk(append(together, slices.DeleteFunc(slices.Clone(chosen), func(name string) bool { return !alone(name) })...), atOnce))
+}
+
+// play brings the cluster up, runs the tests on it, one batch after another, and takes it down. keep is told
+// what became of each batch.
+func (s *suite) play(ctx context.Context, chosen []string, keep func(session) error) (done session, err error) {
 	if err := os.MkdirAll(s.logs, 0o755); err != nil {
 		return done, err
 	}
@@ -94,12 +106,27 @@ func (s *suite) play(ctx context.Context, chosen []string) (done session, err er
 	if c.Plan.Profile != s.profile {
 		return done, fmt.Errorf("cluster %s has profile %s, not %s", s.cluster, c.Plan.Profile, s.profile)
 	}
-	limit := time.Now().Add(s.limit)
-	if done, err = s.run(ctx, c, chosen, s.limit-s.compareTime()); err != nil {
-		return done, err
+	end := time.Now().Add(s.limit)
+	for _, batch := range batches(chosen) {
+		left := time.Until(end) - s.compareTime()
+		if left < leastTime {
+			break
+		}
+		one, err := s.run(ctx, c, batch, left)
+		if err == nil {
+			err = s.compare(ctx, c, &one, time.Until(end))
+		}
+		done.Seconds += one.Seconds
+		done.tests = append(done.tests, one.tests...)
+		if err := errors.Join(err, keep(one)); err != nil {
+			return done, err
+		}
 	}
-	return done, s.compare(ctx, c, &done, time.Until(limit))
+	return done, nil
 }
+
+// leastTime is how much has to be left for a batch to begin.
+const leastTime = time.Minute
 
 // compareTime is what is kept of the limit for looking at failures without the rules.
 func (s *suite) compareTime() time.Duration { return s.limit / 8 }
