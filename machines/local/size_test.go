@@ -1,9 +1,15 @@
 package local
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"craton.dev/craton/plan"
 )
@@ -65,5 +71,46 @@ func TestOutOfMemory(t *testing.T) {
 	}
 	if _, _, ok := outOfMemory("6,1,2,-;eth0: link up", "demo"); ok {
 		t.Error("another message counts")
+	}
+}
+
+// A machine's own disk holds the operating system, with upper layers over lower ones, and no more than
+// its size; and it is the same one when the machine is on again.
+func TestOwnDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("it mounts, which needs root")
+	}
+	runtime.LockOSThread() // till the thread ends, with the mounts that only it sees
+	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
+		t.Skipf("no mount namespace of its own: %v", err)
+	}
+	dir := t.TempDir()
+	upper, lower := filepath.Join(dir, "upper-layer"), filepath.Join(dir, "lower-layer")
+	for path, text := range map[string]string{upper + "/etc/both": "upper", lower + "/etc/both": "lower", lower + "/etc/only": "lower"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	disk, err := mountDisk(dir, 32, []string{upper, lower})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(string(disk), 0) })
+	for path, want := range map[string]string{"both": "upper", "only": "lower"} {
+		if got, err := os.ReadFile(filepath.Join(disk.system(), "etc", path)); string(got) != want {
+			t.Errorf("%s: %q, %v", path, got, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(disk.upper(), "log"), make([]byte, 40<<20), 0o644); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("40 MiB are on a disk of 32: %v", err)
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(disk.upper(), "log"), []byte("kept"), 0o644), unix.Unmount(string(disk), 0)); err != nil {
+		t.Fatal(err)
+	}
+	if disk, err = mountDisk(dir, 32, []string{upper, lower}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(disk.upper(), "log")); string(got) != "kept" {
+		t.Errorf("after the machine was off: %q, %v", got, err)
 	}
 }
