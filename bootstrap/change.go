@@ -19,8 +19,8 @@ var moving = map[string]bool{
 	"options.signIn": true, "signIn.firstAdministrator": true, "signIn.tokenMinutes": true, "signIn.sessionHours": true,
 	"signIn.roles": true, "signIn.users": true, "signIn.oidc": true, "signIn.ldap": true, "signIn.github": true, "signIn.saml": true,
 	"options.console": true,
-	"options.ingress": true,
-	"ingress":         true, "ingressCertificate": true,
+	"options.ingress": true, "options.gateway": true,
+	"ingress": true, "ingressCertificate": true,
 }
 
 // changeable refuses a file which changes what cannot be changed on a running cluster,

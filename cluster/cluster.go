@@ -101,6 +101,7 @@ type Options struct {
 	SignIn         bool `json:"signIn"`
 	Console        bool `json:"console"`
 	Ingress        bool `json:"ingress"`
+	Gateway        bool `json:"gateway"`
 }
 
 // Versions pins components; "" means the version built into this craton.

@@ -286,6 +286,8 @@ func optionFields() []field {
 			func(o *Options) *bool { return &o.Console })),
 		begun(option("ingress", "Run an ingress controller, which lets users in to the console, to Dex and to their own applications. The field ingress says by which ports. See docs/ingress.md.",
 			func(o *Options) *bool { return &o.Ingress })),
+		option("gateway", "Have the ingress serve Gateway objects too, and define their kinds. It needs ingress.",
+			func(o *Options) *bool { return &o.Gateway }),
 	}
 }
 

@@ -64,7 +64,7 @@ registries: [198.51.100.0/24]
 resolvers: [192.0.2.53]
 timeServers: [192.0.2.123]
 sshKeys: ["`+key+`"]
-options: {nodePortRange: true, readOnlyPort: true, etcdClientPort: true, infraTaint: true, nodeExporter: true, cAdvisor: true, metricsServer: true, prometheus: true, signIn: true, console: true, ingress: true}
+options: {nodePortRange: true, readOnlyPort: true, etcdClientPort: true, infraTaint: true, nodeExporter: true, cAdvisor: true, metricsServer: true, prometheus: true, signIn: true, console: true, ingress: true, gateway: true}
 signIn: {sessionHours: 8}
 versions: {kubernetes: v1.37.2}
 `))
@@ -79,7 +79,7 @@ versions: {kubernetes: v1.37.2}
 		ExternalEtcd: &ExternalEtcd{Endpoints: []string{"https://192.0.2.10:2379"}, CAFile: "ca", CertFile: "/c", KeyFile: "k"},
 		Registries:   []string{"198.51.100.0/24"}, Resolvers: []string{"192.0.2.53"}, TimeServers: []string{"192.0.2.123"},
 		SSHKeys:  []string{key},
-		Options:  Options{true, true, true, true, true, true, true, true, true, true, true},
+		Options:  Options{true, true, true, true, true, true, true, true, true, true, true, true},
 		SignIn:   SignIn{FirstAdministrator: true, TokenMinutes: 10, SessionHours: 8},
 		Versions: Versions{Kubernetes: "v1.37.2"},
 	}

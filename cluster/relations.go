@@ -201,6 +201,9 @@ func (r *reader) console() {
 // ingress checks that there is a place for the ingress controller, and a way to it.
 func (r *reader) ingress() {
 	c := r.cluster
+	if c.Options.Gateway && !c.Options.Ingress && r.fine("options", "options.gateway", "options.ingress") {
+		r.relate(r.place("options.gateway"), "options.gateway", "is on, but options.ingress is off: nobody would serve Gateway objects", "turn both on or both off")
+	}
 	if section := r.seen["ingressCertificate"]; section != nil && !c.Options.Ingress && r.fine("options", "options.ingress") {
 		r.relate(section, "ingressCertificate", "is given, but options.ingress is off", "set options.ingress: true, or leave ingressCertificate out")
 	}

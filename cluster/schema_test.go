@@ -188,6 +188,7 @@ func randomCluster(t *rapid.T) *Cluster {
 	c.Options.Console = c.Options.Console && c.Options.SignIn
 	// There is a way to the ingress: see relations.go.
 	c.Options.Ingress = c.Options.Ingress && (c.Ingress == "nodePort" && c.LoadBalancer || c.Ingress == "hostPort" && c.Infra+c.Workers > 0)
+	c.Options.Gateway = c.Options.Gateway && c.Options.Ingress
 	c.Options.NodeExporter = c.Options.NodeExporter || c.Options.Prometheus
 	if c.Options.SignIn {
 		c.SignIn = randomSignIn(t)

@@ -102,6 +102,7 @@ func TestParseSignInFaults(t *testing.T) {
 	for _, c := range []struct{ file, at, path, says string }{
 		{"signIn: {}", "2:9", "signIn", "is given, but options.signIn is off"},
 		{"options: {console: true}", "2:20", "options.console", "options.signIn is off"},
+		{"options: {gateway: true}", "2:20", "options.gateway", "options.ingress is off"},
 		{on + "  roles: 5", "4:10", "signIn.roles", "found the number 5, expected a list of sections"},
 		{on + "  roles: [5]", "4:11", "signIn.roles[0]", "found the number 5, expected a section"},
 		{on + "  roles:\n  - {group: ops, role: view}", "5:13", "signIn.roles[0].group", "does not say where the group comes from"},

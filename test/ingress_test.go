@@ -59,7 +59,7 @@ spec:
 
 // TestIngress protects each way to the ingress, two of them from the files of examples/: it answers
 // users at the console's name with a certificate of the cluster's authority, leads to a user's own
-// Ingress object, tells it where its client is, sends HTTP to HTTPS, lets a stream go on, and loses no
+// Ingress and Gateway objects, tells it where its client is, sends HTTP to HTTPS, lets a stream go on, and loses no
 // request when it is replaced. Its ports on machines answer whom their clauses name, where a pod of
 // it is, in both profiles.
 func TestIngress(t *testing.T) {
@@ -91,6 +91,9 @@ func TestIngress(t *testing.T) {
 				streamed = startStream(t, l)
 			}
 			testIngressAnswers(t, l)
+			if l.open(t).Plan.File.Options.Gateway {
+				testGateway(t, l)
+			}
 			testIngressPorts(t, l)
 			if whole {
 				testIngressRenewal(t, l)
@@ -365,7 +368,10 @@ func (l *lab) loses(t *testing.T, when string, do func()) {
 	var mu sync.Mutex
 	asked, lost := 0, []string{}
 	for i := range clients {
-		client := l.visitor(t)
+		client, url := l.visitor(t), url
+		if i/2 == 1 && l.open(t).Plan.File.Options.Gateway {
+			client, url = l.gatewayVisitor(t), "https://"+gatewayName+"/hostname"
+		}
 		client.Transport.(*http.Transport).DisableKeepAlives = i%2 == 1
 		all.Go(func() {
 			for {

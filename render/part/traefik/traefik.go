@@ -20,6 +20,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -39,9 +40,10 @@ const (
 var Part = part.Part{Name: name, Payload: []string{program}, Objects: objects, Checks: checks}
 
 const (
-	// Ports of pods with a network of their own.
-	httpsPort = 8443
-	httpPort  = 8080
+	// Ports of pods with a network of their own: those that users know, since a Gateway object's
+	// listener is found by its port.
+	httpsPort = plan.HTTPSPort
+	httpPort  = plan.HTTPPort
 	// healthPort is that of the process's own health; of a pod in the machine's network it is
 	// open to the machine only.
 	healthPort = 8082
@@ -75,16 +77,24 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		return nil, err
 	}
 	sa, subject := part.Account(name)
-	out := []runtime.Object{
+	// Certificates of users' own are secrets wherever they have their Ingress objects, so it
+	// may read all of them: the one wide right that it has.
+	rules := []rbacv1.PolicyRule{
+		part.Rule("", []string{"services", "secrets", "nodes"}, "list", "watch"),
+		part.Rule("discovery.k8s.io", []string{"endpointslices"}, "list", "watch"),
+		part.Rule("networking.k8s.io", []string{"ingresses", "ingressclasses"}, "list", "watch"),
+		part.Rule("networking.k8s.io", []string{"ingresses/status"}, "update"),
+	}
+	var out []runtime.Object
+	if in.Plan.File.Options.Gateway {
+		if out, err = gatewayObjects(); err != nil { // before the pods, which look for these kinds
+			return nil, err
+		}
+		rules = append(rules, gatewayRules()...)
+	}
+	out = append(out,
 		sa,
-		// Certificates of users' own are secrets wherever they have their Ingress objects, so it
-		// may read all of them: the one wide right that it has.
-		part.ClusterRole("craton:ingress",
-			part.Rule("", []string{"services", "secrets", "nodes"}, "list", "watch"),
-			part.Rule("discovery.k8s.io", []string{"endpointslices"}, "list", "watch"),
-			part.Rule("networking.k8s.io", []string{"ingresses", "ingressclasses"}, "list", "watch"),
-			part.Rule("networking.k8s.io", []string{"ingresses/status"}, "update"),
-		),
+		part.ClusterRole("craton:ingress", rules...),
 		part.BindCluster("craton:ingress", "craton:ingress", subject),
 		&corev1.Secret{TypeMeta: part.Kind("v1", "Secret"), ObjectMeta: part.Meta(name), Data: map[string][]byte{configFile: config}},
 		&networkingv1.IngressClass{
@@ -95,7 +105,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 			Spec: networkingv1.IngressClassSpec{Controller: controller},
 		},
 		daemons,
-	}
+	)
 	if !where.HostPorts {
 		out = append(out, service(where))
 	}
@@ -159,6 +169,8 @@ func daemonSet(in part.Input, where plan.Ingress) (*appsv1.DaemonSet, error) {
 		host = part.Loopback
 		container.SecurityContext = part.Restricted("NET_BIND_SERVICE")
 	} else {
+		// A user who is not root may listen on all ports of this network, which is the pod's alone.
+		pod.SecurityContext.Sysctls = []corev1.Sysctl{{Name: "net.ipv4.ip_unprivileged_port_start", Value: "0"}}
 		pod.SecurityContext.RunAsNonRoot = new(true)
 		pod.SecurityContext.RunAsUser, pod.SecurityContext.RunAsGroup, pod.SecurityContext.FSGroup = new(int64(part.Nobody)), new(int64(part.Nobody)), new(int64(part.Nobody))
 		container.Ports = []corev1.ContainerPort{
@@ -220,6 +232,9 @@ func flags(p *plan.Plan, where plan.Ingress) []string {
 		"--entrypoints.health.address=" + health,
 		"--entrypoints.https.asdefault=true",
 		"--entrypoints.https.http.tls=true",
+	}
+	if p.File.Options.Gateway {
+		out = append(out, gatewayFlags(p)...)
 	}
 	if where.HTTP != 0 {
 		out = append(out, fmt.Sprintf("--entrypoints.http.http.redirections.entrypoint.to=:%d", plan.HTTPSPort))

@@ -3,6 +3,8 @@ package traefik
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -115,5 +117,31 @@ func TestCheck(t *testing.T) {
 	all, err := checks(input(t, nil).Plan)
 	if err != nil || len(all) != 1 || all[0].From != contract.UserNetwork || all[0].URL != "https://demo.cluster.test"+healthPath {
 		t.Errorf("%+v %v", all, err)
+	}
+}
+
+// TestGateway protects that Gateway objects are served where the option asks for that, with their kinds
+// of the version that the payload's Traefik knows; and that nothing of it is there otherwise.
+func TestGateway(t *testing.T) {
+	module, err := os.ReadFile("../../../payload/source/traefik/module.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`sigs.k8s.io/gateway-api (v[^ ]+)`).FindStringSubmatch(string(module))
+	for _, on := range []bool{true, false} {
+		objects, err := objects(input(t, func(c *cluster.Cluster) { c.Options.Gateway = on }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := json.Marshal(objects)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Contains(all, []byte(gatewayGroup)) || bytes.Contains(all, []byte("kubernetesgateway")); got != on {
+			t.Errorf("on: %t, Gateway objects are spoken of: %t", on, got)
+		}
+		if want := `"gateway.networking.k8s.io/bundle-version":"` + version[1] + `"`; on && bytes.Count(all, []byte(want)) != 6 {
+			t.Errorf("six kinds are expected with %s: run scripts/gateway-definitions", want)
+		}
 	}
 }
