@@ -43,7 +43,7 @@ func (r Resource) unit() string {
 // bounds are where a search for the least begins, and how exact it is.
 func (r Resource) bounds() bounds {
 	return map[Resource]bounds{
-		Memory:    {first: 1024, step: 64, most: 8192},
+		Memory:    {first: 512, step: 64, most: 8192},
 		Processor: {first: 1000, step: 100, most: 4000},
 		Disk:      {first: 4096, step: 256, most: 32768},
 	}[r]
