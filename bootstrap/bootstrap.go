@@ -113,9 +113,22 @@ func (c *Cluster) record() error {
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(c.Dir, "."+applied)
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+	return c.keep(applied, b)
+}
+
+// keep writes a file of the cluster's folder, for root only. Who reads it meanwhile, or after a kill,
+// finds the old one or the new one, whole: commands that change nothing take no lock.
+func (c *Cluster) keep(name string, data []byte) error {
+	f, err := os.CreateTemp(c.Dir, "."+name+"-") // made with mode 0600
+	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, filepath.Join(c.Dir, applied))
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), filepath.Join(c.Dir, name))
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,5 +21,39 @@ func TestNamed(t *testing.T) {
 	c, err := named("demo", Options{})
 	if err != nil || c.Dir != filepath.Join(StateRoot, "demo") {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// TestKeep protects those who read a cluster's files while they are written, and keys from wider
+// rights that an older file had.
+func TestKeep(t *testing.T) {
+	c := &Cluster{Dir: t.TempDir()}
+	path := filepath.Join(c.Dir, kubeconfigFile)
+	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := c.keep(kubeconfigFile, []byte("the new one")); err != nil {
+		t.Fatal(err)
+	}
+	text := make([]byte, 20)
+	if n, err := reader.Read(text); err != nil || string(text[:n]) != "old" {
+		t.Errorf("who had it open reads %q, %v", text[:n], err)
+	}
+	now, err := os.ReadFile(path)
+	info, statErr := os.Stat(path)
+	if err != nil || statErr != nil || string(now) != "the new one" || info.Mode().Perm() != 0o600 {
+		t.Errorf("%q, %v, %v", now, info.Mode(), err)
+	}
+	c.Dir = filepath.Join(c.Dir, "gone")
+	if err := c.keep(kubeconfigFile, nil); err == nil {
+		t.Error("it wrote into a folder that is not there")
+	}
+	if left, err := os.ReadDir(filepath.Dir(c.Dir)); err != nil || len(left) != 1 {
+		t.Errorf("beside it is left %v, %v", left, err)
 	}
 }

@@ -94,7 +94,10 @@ func (c *Cluster) awaitAPI(ctx context.Context) error {
 	})
 }
 
-func (c *Cluster) kubeconfigPath() string { return filepath.Join(c.Dir, "kubeconfig") }
+// kubeconfigFile is the administrator's kubeconfig in the cluster's folder.
+const kubeconfigFile = "kubeconfig"
+
+func (c *Cluster) kubeconfigPath() string { return filepath.Join(c.Dir, kubeconfigFile) }
 
 // KubeconfigFile writes the kubeconfig into the cluster's folder, 0600, and returns its path.
 func (c *Cluster) KubeconfigFile() (string, error) {
@@ -106,7 +109,7 @@ func (c *Cluster) KubeconfigFile() (string, error) {
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b) {
 		return path, nil
 	}
-	return path, os.WriteFile(path, b, 0o600)
+	return path, c.keep(kubeconfigFile, b)
 }
 
 // Kubectl is the path of the payload's kubectl, which is built where it is missing.

@@ -319,5 +319,5 @@ func (c *Cluster) backupMetric() (metrics.Family, error) {
 
 // noteBackup notes when a backup was taken.
 func (c *Cluster) noteBackup(when time.Time) error {
-	return os.WriteFile(filepath.Join(c.Dir, lastBackup), []byte(when.UTC().Format(time.RFC3339)+"\n"), 0o600)
+	return c.keep(lastBackup, []byte(when.UTC().Format(time.RFC3339)+"\n"))
 }
