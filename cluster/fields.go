@@ -93,7 +93,7 @@ func fields() []field {
 			accepts: fmt.Sprintf("0 to %d", MostInfra),
 			at:      func(c *Cluster) any { return &c.Infra }},
 		{name: "sizes", kind: table, otherwise: "machines are as large as the platform makes them; the embedded one lets them use all of the host",
-			doc:    "How large each machine of a role is. The embedded platform holds its machines to it. craton plan warns where a machine is smaller than the smallest one that was seen to work.",
+			doc:    "How large each machine of a role is. The embedded platform holds its machines to it. craton plan warns where a machine has no more than was seen not to be enough.",
 			rows:   rowsOf("role", func(c *Cluster) *[]Size { return &c.Sizes }),
 			fields: sizeFields()},
 		{name: "loadBalancer", kind: boolean, standard: true,

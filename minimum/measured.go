@@ -35,8 +35,8 @@ func Measured() ([]*Results, error) {
 	return all, nil
 }
 
-// Below says of each role of a plan whose machines are smaller than any that was seen to work how much
-// it lacks, a sentence each. What the file leaves to the platform is no matter here.
+// Below says of each role of a plan whose machines are no larger than ones that were seen not to be enough
+// what they lack, a sentence each. What the file leaves to the platform is no matter here.
 func Below(p *plan.Plan) ([]string, error) {
 	all, err := Measured()
 	if err != nil {
@@ -48,19 +48,23 @@ func Below(p *plan.Plan) ([]string, error) {
 func below(p *plan.Plan, all []*Results) []string {
 	var sentences []string
 	for _, size := range p.File.Sizes {
+		role := contract.Role(size.Role)
+		if !slices.ContainsFunc(p.Machines, func(m plan.Machine) bool { return m.Role == role }) {
+			continue
+		}
 		for _, resource := range Resources() {
 			has := resource.of(size)
-			least, from := 0, ""
+			// Of several clusters, the one that got along with least.
+			var least *Trial
+			shape := ""
 			for _, r := range all {
-				for _, l := range r.Least {
-					if l.Role == contract.Role(size.Role) && l.Resource == resource && l.Value > 0 && (least == 0 || l.Value < least) {
-						least, from = l.Value, r.Shape
-					}
+				if t := r.tooLittle(role, resource); t != nil && (least == nil || t.Value < least.Value) {
+					least, shape = t, r.Shape
 				}
 			}
-			if has > 0 && has < least && slices.ContainsFunc(p.Machines, func(m plan.Machine) bool { return m.Role == contract.Role(size.Role) }) {
-				sentences = append(sentences, fmt.Sprintf("sizes: a %s's %s of %d %s is below %d, the least with which every operation was seen to work (in a cluster of %s)",
-					size.Role, resource, has, resource.unit(), least, from))
+			if has > 0 && least != nil && has <= least.Value {
+				sentences = append(sentences, fmt.Sprintf("sizes: a %s's %s of %d %s is not enough. In a cluster of %s, with %d: %s",
+					role, resource, has, resource.unit(), shape, least.Value, least.Failure))
 			}
 		}
 	}

@@ -112,20 +112,24 @@ func TestRunEndsInTime(t *testing.T) {
 	}
 }
 
-// Who plans a cluster that was never seen to work is told; who leaves sizes out, or has enough, is not.
+// Who plans a cluster with less than was seen to be enough is told; who leaves sizes out, or has more, is not.
 func TestBelow(t *testing.T) {
 	all := []*Results{
-		{Shape: "1+1", Least: []Least{{contract.Worker, Memory, 320, ""}, {contract.Master, Disk, 0, ""}}},
-		{Shape: "3+2", Least: []Least{{contract.Worker, Memory, 384, ""}}},
+		{Shape: "1+1", Trials: []Trial{
+			{Role: contract.Worker, Resource: Memory, Value: 320, OK: true},
+			{Role: contract.Worker, Resource: Memory, Value: 256, Failure: "the kernel ended kubelet"},
+			{Role: contract.Worker, Resource: Memory, Value: 512, Failure: "bad luck"},
+		}},
+		{Shape: "3+2", Trials: []Trial{{Role: contract.Worker, Resource: Memory, Value: 384, Failure: "more of them"}}},
 	}
 	for _, test := range []struct {
 		size  cluster.Size
 		words string
 	}{
-		{cluster.Size{Role: "worker", MemoryMiB: 319, DiskMiB: 1024}, "319 MiB is below 320"},
-		{cluster.Size{Role: "worker", MemoryMiB: 320}, ""},
+		{cluster.Size{Role: "worker", MemoryMiB: 256, DiskMiB: 1024}, "of 256 MiB is not enough. In a cluster of 1+1, with 256: the kernel ended kubelet"},
+		{cluster.Size{Role: "worker", MemoryMiB: 257}, ""}, // nobody has tried it
 		{cluster.Size{Role: "worker"}, ""},
-		{cluster.Size{Role: "master", MemoryMiB: 64, DiskMiB: 1024}, ""}, // nothing was found about it
+		{cluster.Size{Role: "master", MemoryMiB: 64}, ""}, // nothing was found about it
 		{cluster.Size{Role: "infra", MemoryMiB: 64}, ""},
 	} {
 		file := cluster.Default("demo")
@@ -155,5 +159,26 @@ func TestMeasured(t *testing.T) {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, page.String())
 		}
+	}
+}
+
+// A search that was stopped says what it has shown, and nothing more.
+func TestStopped(t *testing.T) {
+	r := &Results{
+		Least: []Least{{contract.Worker, Disk, 1024, ""}},
+		Trials: []Trial{
+			{OK: true},
+			{Role: contract.Worker, Resource: Disk, Value: 1024, OK: true},
+			{Role: contract.Worker, Resource: Memory, Value: 512, OK: true},
+			{Role: contract.Worker, Resource: Memory, Value: 256},
+			{Role: contract.Master, Resource: Memory, Value: 512},
+		},
+	}
+	want := []string{
+		"The search for the least memory of a worker was stopped: 512 MiB are enough, 256 are not.",
+		"The search for the least memory of a master was stopped: 512 are not.",
+	}
+	if got := r.stopped(); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }

@@ -19,6 +19,9 @@ func WriteTable(to io.Writer, r *Results) error {
 	for _, l := range r.Least {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", l.Role, l.Resource, l.amount(), l.Below)
 	}
+	for _, open := range r.stopped() {
+		fmt.Fprintf(w, "\n%s\n", open)
+	}
 	return w.Flush()
 }
 
@@ -47,6 +50,9 @@ func WriteMarkdown(to io.Writer, all ...*Results) error {
 		b.WriteString("| role | resource | least | exact to | with less |\n|---|---|---|---|---|\n")
 		for _, l := range r.Least {
 			fmt.Fprintf(&b, "| %s | %s | **%s** | %d | %s |\n", l.Role, l.Resource, l.amount(), l.Resource.bounds().step, cell(l.Below))
+		}
+		for _, open := range r.stopped() {
+			fmt.Fprintf(&b, "\n%s\n", open)
 		}
 		b.WriteString("\nEach trial is a cluster of its own:\n\n| held to | s till it was up | s for the operations | outcome |\n|---|---|---|---|\n")
 		for _, t := range r.Trials {

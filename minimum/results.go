@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"craton.dev/craton/cluster"
@@ -135,15 +136,58 @@ func (r *Results) tried(role contract.Role, resource Resource) map[int]bool {
 	return tried
 }
 
+// tooLittle is the trial with the most of a resource that was not enough, nil where there is none. One above
+// a value that was enough is bad luck.
+func (r *Results) tooLittle(role contract.Role, resource Resource) *Trial {
+	enough := r.enough(role, resource)
+	var most *Trial
+	for i, t := range r.Trials {
+		if t.Role == role && t.Resource == resource && !t.OK && (enough == 0 || t.Value < enough) && (most == nil || t.Value > most.Value) {
+			most = &r.Trials[i]
+		}
+	}
+	return most
+}
+
+// enough is the least that was seen to be enough of a resource; 0 where nothing was.
+func (r *Results) enough(role contract.Role, resource Resource) int {
+	least := 0
+	for value, ok := range r.tried(role, resource) {
+		if ok && (least == 0 || value < least) {
+			least = value
+		}
+	}
+	return least
+}
+
 // found notes the least of a resource.
 func (r *Results) found(role contract.Role, resource Resource, value int) {
 	least := Least{Role: role, Resource: resource, Value: value}
-	below := 0
-	for _, t := range r.Trials {
-		if t.Role == role && t.Resource == resource && !t.OK && t.Value > below && (value == 0 || t.Value < value) {
-			below, least.Below = t.Value, fmt.Sprintf("%d: %s", t.Value, t.Failure)
-		}
+	if t := r.tooLittle(role, resource); t != nil {
+		least.Below = fmt.Sprintf("%d: %s", t.Value, t.Failure)
 	}
 	r.Least = slices.DeleteFunc(r.Least, func(l Least) bool { return l.Role == role && l.Resource == resource })
 	r.Least = append(r.Least, least)
+}
+
+// stopped says of each search that has not come to its end how far it got, a sentence each.
+func (r *Results) stopped() []string {
+	var sentences []string
+	var seen []question
+	for _, t := range r.Trials {
+		q := question{t.Role, t.Resource}
+		if t.Role == "" || slices.Contains(seen, q) || slices.ContainsFunc(r.Least, func(l Least) bool { return l.Role == q.role && l.Resource == q.resource }) {
+			continue
+		}
+		seen = append(seen, q)
+		s := fmt.Sprintf("The search for the least %s of a %s was stopped:", q.resource, q.role)
+		if enough := r.enough(q.role, q.resource); enough > 0 {
+			s += fmt.Sprintf(" %d %s are enough,", enough, q.resource.unit())
+		}
+		if less := r.tooLittle(q.role, q.resource); less != nil {
+			s += fmt.Sprintf(" %d are not,", less.Value)
+		}
+		sentences = append(sentences, strings.TrimSuffix(s, ",")+".")
+	}
+	return sentences
 }
