@@ -41,6 +41,7 @@ func TestCluster(t *testing.T) {
 	part("open and shut again", testOpenAndShut)
 	part("workers come and go", testScale)
 	part("every port", testEveryPort)
+	part("sockets", testSockets)
 	part("rules", testRules)
 	part("proof", testProof)
 	part("power off", testPowerOff)

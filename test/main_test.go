@@ -31,7 +31,7 @@ const (
 	servicesCluster = "ciservices"
 )
 
-var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster, infraCluster, externalCluster, recoverCluster, mastersCluster, selfHostedCluster, signInCluster, servicesCluster, ingressCluster, optionsCluster, socketsCluster, examplesCluster}
+var ours = []string{mainCluster, killCluster, cloudCluster, troubleCluster, infraCluster, externalCluster, recoverCluster, mastersCluster, selfHostedCluster, signInCluster, servicesCluster, ingressCluster, optionsCluster, socketsCluster, sabotageCluster, examplesCluster}
 
 // craton is the program under test.
 var craton string

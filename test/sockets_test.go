@@ -135,9 +135,7 @@ func uncovered(p *plan.Plan, sockets []socket) (all []string) {
 	return slices.Compact(all)
 }
 
-// TestSockets protects the contract from a component that listens, or connects, where no clause
-// says so: it would work till the rules are looked at, or stand in the way of somebody's own. All parts
-// are on. What is there at one moment only, such as a question to the resolver, is no service.
+// TestSockets looks at a cluster with all parts on.
 func TestSockets(t *testing.T) {
 	needHost(t)
 	l := newLab(t, socketsCluster)
@@ -145,6 +143,13 @@ func TestSockets(t *testing.T) {
 	l.write(t, 1, 1, "options: {ingress: true, console: true, signIn: true, nodeExporter: true, cAdvisor: true, metricsServer: true, prometheus: true, readOnlyPort: true}")
 	l.up(t)
 	l.ready(t)
+	testSockets(t, l)
+}
+
+// testSockets protects the contract from a component that listens, or connects, where no clause
+// says so: it would work till the rules are looked at, or stand in the way of somebody's own.
+// What is there at one moment only, such as a question to the resolver, is no service.
+func testSockets(t *testing.T, l *lab) {
 	p := l.plan(t)
 	lasting := func() (all []string) {
 		first := uncovered(p, l.sockets(t))
