@@ -97,7 +97,8 @@ func downCommand() *cobra.Command {
 		GroupID: groupCluster,
 		Short:   "Remove the cluster and all that belongs to it",
 		Long: `Removes the cluster: its machines with their data, its network, keys and state. The cache
-of built components stays.`,
+of built components stays. The cluster is that of cluster.yaml in this folder, or the one that is named by
+--file or --cluster: none is guessed.`,
 		Example: `  craton down
   craton down --cluster demo`,
 		Args: noArgs,
