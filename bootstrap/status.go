@@ -78,20 +78,24 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 		default:
 			ms.Running, ms.Problem = true, health.Node(node, machine.Since)
 		}
-		ms.Ready = ms.Problem == ""
-		s.Ready = s.Ready && ms.Ready
 		s.Machines = append(s.Machines, ms)
 	}
 	if apiErr != nil {
-		s.Ready = false
 		s.Components = append(s.Components, Component{Name: "kube-apiserver", Want: c.Plan.File.Masters, Problem: "the API does not answer: " + apiErr.Error()})
+		s.settle()
 		return s, nil
 	}
 	planned := map[string]bool{}
 	for _, m := range c.Plan.Machines {
 		planned[m.Name] = true
 	}
-	s.Components, err = components(ctx, client, planned)
+	objects, err := platformObjects(ctx, client)
+	if err == nil {
+		s.Components = health.Components(objects, planned)
+	}
+	for i, m := range s.Machines {
+		s.Machines[i].Problem = cmp.Or(m.Problem, health.Pods(objects.Pods, m.Name, running[m.Name].Since))
+	}
 	if c.Plan.File.Etcd == etcdSelfHosted {
 		s.Components = countEtcd(s.Components, c.Plan.File.Masters)
 	}
@@ -101,10 +105,19 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 	if err == nil {
 		err = c.showChecks(ctx, s)
 	}
+	s.settle()
+	return s, err
+}
+
+// settle says which machines are ready, and whether the cluster is, by the problems found.
+func (s *Status) settle() {
+	for i, m := range s.Machines {
+		s.Machines[i].Ready = m.Problem == ""
+		s.Ready = s.Ready && m.Problem == ""
+	}
 	for _, comp := range s.Components {
 		s.Ready = s.Ready && comp.Problem == ""
 	}
-	return s, err
 }
 
 // showMembers adds what the operator sees of etcd's members, which their pods do not show.
@@ -126,21 +139,21 @@ func etcdStatus(ctx context.Context, client kubernetes.Interface) (*inventory.Et
 	return inventory.ParseEtcd([]byte(held.Data[manifests.EtcdStatusKey]))
 }
 
-// components asks for the platform's own objects, and says how its programs are.
-func components(ctx context.Context, client kubernetes.Interface, machines map[string]bool) ([]Component, error) {
+// platformObjects asks for the platform's own objects, by which its programs are judged.
+func platformObjects(ctx context.Context, client kubernetes.Interface) (health.Objects, error) {
 	pods, err := client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: platform})
 	if err != nil {
-		return nil, err
+		return health.Objects{}, err
 	}
 	sets, err := client.AppsV1().DaemonSets("").List(ctx, metav1.ListOptions{LabelSelector: platform})
 	if err != nil {
-		return nil, err
+		return health.Objects{}, err
 	}
 	deployments, err := client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{LabelSelector: platform})
 	if err != nil {
-		return nil, err
+		return health.Objects{}, err
 	}
-	return health.Components(health.Objects{Pods: pods.Items, DaemonSets: sets.Items, Deployments: deployments.Items}, machines), nil
+	return health.Objects{Pods: pods.Items, DaemonSets: sets.Items, Deployments: deployments.Items}, nil
 }
 
 // notReady is the first reason why the cluster is not ready, as a sentence; "" where it is.

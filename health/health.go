@@ -31,6 +31,23 @@ func Node(n *corev1.Node, started time.Time) string {
 	return "its kubelet has not reported yet"
 }
 
+// Pods is "" where the kubelet of a machine has reported on all of these pods that run there since
+// the machine was started, and otherwise the first on which it has not: until the kubelet has found
+// a pod's containers gone with the power, the API goes on calling the pod ready.
+func Pods(pods []corev1.Pod, machine string, started time.Time) string {
+	for _, p := range pods {
+		if p.Spec.NodeName != machine || p.DeletionTimestamp != nil {
+			continue
+		}
+		for _, c := range p.Status.ContainerStatuses {
+			if r := c.State.Running; r != nil && r.StartedAt.Time.Before(started.Truncate(time.Second)) {
+				return fmt.Sprintf("its kubelet has not reported on pod %s since the machine was started", p.Name)
+			}
+		}
+	}
+	return ""
+}
+
 // Etcd is "" where etcd's members are as they should be, and otherwise what is wrong, as the
 // operator sees it.
 func Etcd(status *inventory.EtcdStatus) string {

@@ -38,6 +38,39 @@ func TestNode(t *testing.T) {
 	}
 }
 
+// TestPods protects that a pod which the API calls ready from before its machine lost power is no
+// pod that runs.
+func TestPods(t *testing.T) {
+	started := time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC)
+	pod := func(node string, state corev1.ContainerState) corev1.Pod {
+		return corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: "flannel-x"}, Spec: corev1.PodSpec{NodeName: node},
+			Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: state}}},
+		}
+	}
+	running := func(since time.Time) corev1.ContainerState {
+		return corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(since)}}
+	}
+	before := pod("m1", running(started.Add(-time.Minute)))
+	ending := *before.DeepCopy()
+	ending.DeletionTimestamp = new(metav1.Now())
+	for name, c := range map[string]struct {
+		pod  corev1.Pod
+		want string
+	}{
+		"since then":         {pod("m1", running(started.Add(time.Second))), ""},
+		"in the same second": {pod("m1", running(started.Truncate(time.Second))), ""},
+		"from before":        {before, "its kubelet has not reported on pod flannel-x since the machine was started"},
+		"elsewhere":          {pod("m2", running(started.Add(-time.Minute))), ""},
+		"told to end":        {ending, ""},
+		"ended":              {pod("m1", corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}), ""},
+	} {
+		if got := Pods([]corev1.Pod{c.pod}, "m1", started); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 // TestComponents protects that each program that does not run everywhere it should has its
 // sentence, and that a machine which is gone makes none.
 func TestComponents(t *testing.T) {
