@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"k8s.io/client-go/kubernetes"
 )
 
 // foundedFile, in the cluster's folder, is there once the cluster has answered. From then
@@ -36,6 +38,18 @@ func (c *Cluster) note(file string) error {
 	return os.WriteFile(filepath.Join(c.Dir, file), nil, 0o600)
 }
 
+// answers says whether the cluster's API does.
+func (c *Cluster) answers(ctx context.Context) bool {
+	client, err := c.clientset()
+	return err == nil && answers(ctx, client)
+}
+
+func answers(ctx context.Context, client kubernetes.Interface) bool {
+	short, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(short).Error() == nil
+}
+
 // tellPlan tells a cluster that runs already what is to become of it, before machines come
 // and go: who is not in the plan is not let in, and leaves etcd in good order. Where the
 // API does not answer, it is told when it does.
@@ -50,11 +64,9 @@ func (c *Cluster) tellPlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	short, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(short).Error(); err != nil {
+	if !answers(ctx, client) {
 		if ctx.Err() != nil {
-			return fmt.Errorf("ask the API: %w", err)
+			return fmt.Errorf("ask the API: %w", ctx.Err())
 		}
 		return nil
 	}

@@ -67,7 +67,7 @@ func (r *recovery) startTarget(ctx context.Context) error {
 // start starts a master and waits until it can be worked with.
 func (r *recovery) start(ctx context.Context, m plan.Machine) error {
 	r.c.opt.say("starting %s (%s)", m.Name, m.Address)
-	config, err := r.c.firstBoot(ctx, m)
+	config, err := r.c.firstBoot(ctx, m, manifests.Bring{}) // no API but its own is left
 	if err != nil {
 		return err
 	}

@@ -193,7 +193,7 @@ func (c *Cluster) startMachines(ctx context.Context) error {
 	for _, m := range off {
 		group.Go(func() error {
 			c.opt.say("starting %s (%s)", m.Name, m.Address)
-			config, err := c.firstBoot(starting, m)
+			config, err := c.firstBoot(starting, m, c.bring(starting, m))
 			if err != nil {
 				return err
 			}
@@ -206,8 +206,17 @@ func (c *Cluster) startMachines(ctx context.Context) error {
 	return c.renewCertificates(ctx) // of those that were off
 }
 
+// bring is how a machine is to start where nothing has been lost.
+func (c *Cluster) bring(ctx context.Context, m plan.Machine) manifests.Bring {
+	first := m.Name == c.Plan.Machines[0].Name // masters come first
+	if !c.founded() {
+		return manifests.Bring{Founding: first, Joining: !first}
+	}
+	return manifests.Bring{Joining: c.answers(ctx)}
+}
+
 // firstBoot is the machine's first-boot configuration in the format that the file asks for.
-func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine) ([]byte, error) {
+func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine, how manifests.Bring) ([]byte, error) {
 	facts, err := c.Platform.Facts(ctx)
 	if err != nil {
 		return nil, err
@@ -215,11 +224,8 @@ func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine) ([]byte, error)
 	opt := firstboot.Options{
 		PauseImage: payload.Image("pause"), RegistryCA: facts.RegistryCA, RestrictOOMScoreAdj: facts.NoSysResource,
 	}
-	err = manifests.FirstBoot(&opt, c.Plan, &m, payload.Image, manifests.Bring{
-		Founding:  m.Name == c.Plan.Machines[0].Name && !c.founded(), // masters come first
-		Authority: c.Secrets.Authorities[pki.KubernetesCA].Cert,
-	})
-	if err != nil {
+	how.Authority = c.Secrets.Authorities[pki.KubernetesCA].Cert
+	if err := manifests.FirstBoot(&opt, c.Plan, &m, payload.Image, how); err != nil {
 		return nil, err
 	}
 	config, err := firstboot.For(c.Plan, m.Name, c.Secrets, opt)

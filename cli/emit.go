@@ -63,8 +63,9 @@ func replace(path string, text []byte) error {
 // firstBoot is what a machine gets at its first boot where nothing is known of a platform.
 func firstBoot(in renderInput, m plan.Machine) (*firstboot.Config, error) {
 	opt := firstboot.Options{PauseImage: payload.Image("pause")}
+	first := m.Name == in.plan.Machines[0].Name
 	err := manifests.FirstBoot(&opt, in.plan, &m, payload.Image, manifests.Bring{
-		Founding: m.Name == in.plan.Machines[0].Name, Authority: in.secrets.Authorities[pki.KubernetesCA].Cert,
+		Founding: first, Joining: !first, Authority: in.secrets.Authorities[pki.KubernetesCA].Cert,
 	})
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ package firstboot
 
 import (
 	"fmt"
+	"net/netip"
 	"sort"
 
 	"craton.dev/craton/contract"
@@ -53,6 +54,11 @@ type Options struct {
 	// PinnedImages are images, by their components' names, that the machine never removes
 	// to make room.
 	PinnedImages map[string]string
+	// Joins is set for a master that joins others and has no API server before it has joined: its
+	// kubelet joins by the API's name. JoinsAfter is who has to say first, by HTTP at /readyz, that
+	// he is ready; a zero one says nothing.
+	Joins      bool
+	JoinsAfter netip.AddrPort
 	// Start is the machine's first start: the images that it gets while its kubelet starts,
 	// and static pods that come with them.
 	Start []Step
@@ -91,8 +97,11 @@ func For(p *plan.Plan, machine string, s *pki.Secrets, opt Options) (*Config, er
 	if err != nil {
 		return nil, err
 	}
-	files = append(append(files, kubelet...), joinFile(p, m), sshFile(m))
+	files = append(append(files, kubelet...), joinFile(p, m, opt), sshFile(m))
 	files = append(files, startFiles(opt)...)
+	if opt.Joins {
+		files = append(files, ownAPIFile(p, m))
+	}
 	if master {
 		secrets, err := masterSecrets(p, m, s)
 		if err != nil {
@@ -109,6 +118,9 @@ func For(p *plan.Plan, machine string, s *pki.Secrets, opt Options) (*Config, er
 	}
 	config.Files = files
 	config.Units = []Unit{containerdUnit, wholeUnit, imagesUnit, joinUnit, kubeletUnit(p, m)}
+	if opt.Joins {
+		config.Units = append(config.Units, ownAPIUnit)
+	}
 	return config, nil
 }
 

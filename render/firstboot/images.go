@@ -51,8 +51,7 @@ func startFiles(opt Options) []File {
 		"get() { timeout 120 ctr --namespace=k8s.io images pull --hosts-dir=" + RegistryDir + " \"$1\" >/dev/null; }\n" +
 		// The pod is not moved twice, should the script begin anew.
 		"run() { [ ! -e " + StartDir + "/\"$1\" ] || mv " + StartDir + "/\"$1\" " + ManifestDir + "/; }\n" +
-		// No program is started to ask.
-		"ready() ( exec 3<>/dev/tcp/\"$1\"/\"$2\" && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && read -rt 5 _ code _ <&3 && [ \"$code\" = 200 ] )\n")
+		ready)
 	get := func(image string, step int) {
 		fmt.Fprintf(&script, "get %s &\ngot%d+=\" $!\"\n", image, step)
 	}
@@ -85,6 +84,10 @@ func startFiles(opt Options) []File {
 	fmt.Fprintf(&script, "wait\nsync -f %s && rm %s\n", runtimeDir, unsynced)
 	return append(files, File{imagesScript, 0o755, []byte(script.String())})
 }
+
+// ready is a function of the shell that says whether somebody says by HTTP that he is ready. No program is
+// started to ask.
+const ready = "ready() ( exec 3<>/dev/tcp/\"$1\"/\"$2\" && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && read -rt 5 _ code _ <&3 && [ \"$code\" = 200 ] )\n"
 
 var imagesUnit = Unit{Name: "craton-images.service", Enabled: true, Contents: `[Unit]
 Description=Images of the first pods

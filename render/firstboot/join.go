@@ -2,6 +2,7 @@ package firstboot
 
 import (
 	"fmt"
+	"net/netip"
 
 	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
@@ -9,6 +10,8 @@ import (
 
 const (
 	joinScript = "/usr/local/sbin/craton-join"
+	// ownAPIScript is on masters that join.
+	ownAPIScript = "/usr/local/sbin/craton-own-api"
 	// clientCertificate is there once a machine has joined.
 	clientCertificate = KubeletPKIDir + "/kubelet-client-current.pem"
 	// tokenKnown is there while the machine joins, once the API knows its token.
@@ -25,9 +28,9 @@ const (
 // A kubelet that is ended while it makes a pod leaves a cgroup of which the container runtime
 // knows nothing, and for that its next start waits for six seconds. So static pods that wait for
 // an API come after that start, and not before it (see Step).
-func joinFile(p *plan.Plan, m *plan.Machine) File {
+func joinFile(p *plan.Plan, m *plan.Machine, opt Options) File {
 	host, verify := p.Network.APIServer, "-verify_hostname"
-	if m.Role == contract.Master {
+	if m.Role == contract.Master && !opt.Joins {
 		host, verify = m.Address.String(), "-verify_ip"
 	}
 	return File{joinScript, 0o755, fmt.Appendf(nil, `#!/bin/bash
@@ -41,7 +44,7 @@ if [ "$1" = known ]; then
 	done
 	exit
 fi
-header="Authorization: Bearer $(sed -n 's/^ *token: //p' %s)"$'\r\n'
+%sheader="Authorization: Bearer $(sed -n 's/^ *token: //p' %s)"$'\r\n'
 # A connection costs less than a program that makes one. printf is the shell's own: the token
 # is in no process's arguments.
 until [ -e $certificate ] || { (: </dev/tcp/%s/%d) 2>/dev/null &&
@@ -55,7 +58,15 @@ until [ -e $certificate ]; do
 	sleep 0.1
 done
 systemctl restart kubelet
-`, clientCertificate, tokenKnown, bootstrapKubeconfig, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, restartKnown(m))}
+`, clientCertificate, tokenKnown, joinsAfter(opt), bootstrapKubeconfig, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, restartKnown(m))}
+}
+
+// joinsAfter are the lines by which a machine waits before it joins.
+func joinsAfter(opt Options) string {
+	if !opt.JoinsAfter.IsValid() {
+		return ""
+	}
+	return ready + fmt.Sprintf("until [ -e $certificate ] || ready %s %d 2>/dev/null; do sleep 0.2; done\n", opt.JoinsAfter.Addr(), opt.JoinsAfter.Port())
 }
 
 // restartKnown is the line by which a master's kubelet is started anew.
@@ -73,6 +84,40 @@ ConditionPathExists=!` + clientCertificate + `
 [Service]
 ExecStart=` + joinScript + `
 ExecStopPost=/bin/rm -f ` + tokenKnown + `
+Restart=on-failure
+
+[Install]
+WantedBy=multi-user.target
+`}
+
+// ownAPIFile lets the kubelet of a master that has joined by the API's name turn to the machine's own API
+// server, as other masters' do from the first: a master then depends on no load balancer. That is once its API server,
+// which that kubelet has started, is ready, and some time after, since a kubelet that is ended while it
+// makes a pod is slow to begin again.
+func ownAPIFile(p *plan.Plan, m *plan.Machine) File {
+	own := apiURL(p, m)
+	at := netip.AddrPortFrom(m.Address, p.Network.APIPort)
+	return File{ownAPIScript, 0o755, fmt.Appendf(nil, `#!/bin/bash
+# The kubelet turns to this machine's own API server.
+until [ -e %[1]s ]; do
+	sleep 1
+done
+grep -q 'server: %[2]s$' %[1]s && exit
+until printf 'GET /readyz HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n' 2>/dev/null |
+	timeout 2 openssl s_client -quiet -connect %[3]s -CAfile %[4]s \
+		-verify_return_error -verify_ip %[5]s 2>/dev/null | grep -q '^HTTP/1.1 200'; do
+	sleep 2
+done
+sleep 20
+sed -i 's|server: .*|server: %[2]s|' %[1]s && systemctl restart kubelet
+`, KubeletKubeconfig, own, at, KubernetesCA, m.Address)}
+}
+
+var ownAPIUnit = Unit{Name: "craton-own-api.service", Enabled: true, Contents: `[Unit]
+Description=The kubelet turns to the API server of its machine
+
+[Service]
+ExecStart=` + ownAPIScript + `
 Restart=on-failure
 
 [Install]

@@ -15,11 +15,15 @@ import (
 // apiURL is where a machine's own programs reach the API: masters their own API server,
 // which has to be there before there is anything behind the API's name.
 func apiURL(p *plan.Plan, m *plan.Machine) string {
-	host := p.Network.APIServer
-	if m.Role == contract.Master {
-		host = m.Address.String()
+	if m.Role != contract.Master {
+		return namedAPI(p)
 	}
-	return "https://" + net.JoinHostPort(host, strconv.Itoa(int(p.Network.APIPort)))
+	return "https://" + net.JoinHostPort(m.Address.String(), strconv.Itoa(int(p.Network.APIPort)))
+}
+
+// namedAPI is the API by its name, which leads to any API server.
+func namedAPI(p *plan.Plan) string {
+	return "https://" + net.JoinHostPort(p.Network.APIServer, strconv.Itoa(int(p.Network.APIPort)))
 }
 
 func kubeletFiles(p *plan.Plan, m *plan.Machine, s *pki.Secrets, opt Options) ([]File, error) {
@@ -31,8 +35,12 @@ func kubeletFiles(p *plan.Plan, m *plan.Machine, s *pki.Secrets, opt Options) ([
 	if token == "" {
 		return nil, missing("the bootstrap token of " + m.Name)
 	}
+	server := apiURL(p, m)
+	if opt.Joins {
+		server = namedAPI(p)
+	}
 	bootstrap, err := pki.Kubeconfig(pki.Client{
-		Server: apiURL(p, m), CA: ca, Token: token, Context: p.Cluster, User: "bootstrap",
+		Server: server, CA: ca, Token: token, Context: p.Cluster, User: "bootstrap",
 	})
 	if err != nil {
 		return nil, fmt.Errorf("firstboot: %s: %w", m.Name, err)

@@ -52,6 +52,9 @@ type Bring struct {
 	// Founding is set for the machine that a cluster starts with: its stand-ins are the
 	// temporary control plane, and its etcd member begins alone.
 	Founding bool
+	// Joining is set for a machine that joins others: its kubelet asks their API servers first, and
+	// gets its own from there. Where neither is set, there may be no API server but this machine's.
+	Joining bool
 	// Authority is the certificate of the cluster's authority, by which the API server knows
 	// Dex; it is of use where people sign in.
 	Authority []byte
@@ -61,8 +64,9 @@ type Bring struct {
 // and what else they read that is not in package firstboot. It is an error where the
 // machine is no master of the plan.
 //
-// On each master the API server's stand-in runs from the first boot on, since its kubelet
-// has no other API server that is sure to be there, and so does that of a self-hosted etcd, without which the
+// The API server's stand-in runs from the first boot on but where the machine joins others, whose API
+// servers are there for its kubelet: to start an API server twice takes seconds of the processor. So does that of a
+// self-hosted etcd, without which the
 // API server does nothing, but for the machine with the seed; the stand-ins of the components that
 // lead run from the first boot only where there is no cluster yet.
 func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firstboot.File, error) {
@@ -120,7 +124,7 @@ func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firs
 			return nil, err
 		}
 		add(CheckpointDir, s.name, data)
-		if c.serving || how.Founding {
+		if how.Founding || c.serving && !how.Joining {
 			add(firstboot.ManifestDir, s.name, data)
 		}
 	}
@@ -160,8 +164,14 @@ func FirstBoot(opt *firstboot.Options, p *plan.Plan, m *plan.Machine, images Ima
 		}
 		opt.PinnedImages = pinned(p, images)
 	}
-	opt.Start, opt.Manifests, err = firstStart(p, m, images, how, files)
-	return err
+	if opt.Start, opt.Manifests, err = firstStart(p, m, images, how, files); err != nil || m.Role != contract.Master || !how.Joining {
+		return err
+	}
+	opt.Joins = true
+	if etcdKind(p) != etcdExternal {
+		opt.JoinsAfter = vote
+	}
+	return nil
 }
 
 // firstStart is a machine's first start (see firstboot.Step). Of a master's files, which
@@ -197,7 +207,7 @@ func firstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files [
 	if server.Early {
 		server.Listening = listening
 	} else {
-		server.Ready = netip.AddrPortFrom(netip.MustParseAddr(part.Loopback), etcdHealthPort)
+		server.Ready = vote
 	}
 	next := firstboot.Step{Images: names("kube-controller-manager", "kube-scheduler")} // an API server that starts leaves some of the processor
 	// Not when the machine has joined: where its disk is new and it is the only master, that
@@ -220,6 +230,9 @@ func firstStart(p *plan.Plan, m *plan.Machine, images Images, how Bring, files [
 	}
 	return []firstboot.Step{member, server, next, others, last}, rest, nil
 }
+
+// vote is where a master's member of etcd says that it is ready, which it is not while it learns.
+var vote = netip.AddrPortFrom(netip.MustParseAddr(part.Loopback), etcdHealthPort)
 
 // memberAddress is where a master's own member of etcd listens for its API server; a zero one
 // where it has none.

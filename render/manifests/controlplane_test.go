@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -233,7 +234,19 @@ func TestSelfHosted(t *testing.T) {
 	standIns := podsIn(t, p, "demo-master-2", CheckpointDir, false)
 	active := podsIn(t, p, "demo-master-2", firstboot.ManifestDir, false)
 	if active["kube-apiserver"] == nil || active["kube-scheduler"] != nil || active["kube-controller-manager"] != nil {
-		t.Error("of a machine that joins, the API server's stand-in runs from the start, and no other")
+		t.Error("of a machine that may be alone, the API server's stand-in runs from the start, and no other")
+	}
+	joins, err := MasterFiles(p, "demo-master-2", image, Bring{Joining: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range joins {
+		if f.Path == path.Join(firstboot.ManifestDir, "kube-apiserver.yaml") {
+			t.Error("of a machine that joins, no stand-in runs from the start: those that are there give it its API server")
+		}
+	}
+	if !slices.ContainsFunc(joins, func(f firstboot.File) bool { return f.Path == path.Join(CheckpointDir, "kube-apiserver.yaml") }) {
+		t.Error("a machine that joins keeps no checkpoint of its API server: it could not come back")
 	}
 	found := 0
 	for _, o := range typed(t, objects(t, p)) {

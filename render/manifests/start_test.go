@@ -21,18 +21,21 @@ import (
 func TestFirstStart(t *testing.T) {
 	internal, seeded, outside := makePlan(t, 3, 1), selfHostedEtcd(t, 3, false), external(t)
 	for name, c := range map[string]struct {
-		p        *plan.Plan
-		founding bool
-		etcd     string // the pod of the master's member
+		p    *plan.Plan
+		how  Bring
+		etcd string // the pod of the master's member
 	}{
-		"founding":                 {internal, true, "etcd"},
-		"founding, etcd of itself": {seeded, true, "etcd-seed"},
-		"founding, etcd outside":   {outside, true, ""},
-		"joining":                  {internal, false, "etcd"},
-		"joining, etcd of itself":  {seeded, false, "etcd"},
-		"joining, etcd outside":    {outside, false, ""},
+		"founding":                 {internal, Bring{Founding: true}, "etcd"},
+		"founding, etcd of itself": {seeded, Bring{Founding: true}, "etcd-seed"},
+		"founding, etcd outside":   {outside, Bring{Founding: true}, ""},
+		"joining":                  {internal, Bring{Joining: true}, "etcd"},
+		"joining, etcd of itself":  {seeded, Bring{Joining: true}, "etcd"},
+		"joining, etcd outside":    {outside, Bring{Joining: true}, ""},
+		"alone":                    {internal, Bring{}, "etcd"},
+		"alone, etcd of itself":    {seeded, Bring{}, "etcd"},
+		"alone, etcd outside":      {outside, Bring{}, ""},
 	} {
-		m, how := &c.p.Machines[0], Bring{Founding: c.founding}
+		m, how := &c.p.Machines[0], c.how
 		files, err := MasterFiles(c.p, m.Name, image, how)
 		if err != nil {
 			t.Fatal(err)
@@ -70,15 +73,18 @@ func TestFirstStart(t *testing.T) {
 			}
 		}
 		want := map[string]string{"kube-apiserver": "", "craton-operator": "API", "craton-checkpointer": "API"}
-		if c.founding {
+		if how.Founding {
 			want["kube-controller-manager"], want["kube-scheduler"] = "API", "API"
 		}
 		if c.etcd != "" {
 			want[c.etcd] = ""
 			want["kube-apiserver"] = m.Address.String() + map[string]string{"etcd": ":2379", "etcd-seed": ":12379"}[c.etcd]
-			if !c.founding {
+			if !how.Founding {
 				want["kube-apiserver"] = fmt.Sprintf("vote at 127.0.0.1:%d", EtcdMetricsPort)
 			}
+		}
+		if how.Joining { // its API server comes from those that are there, when it has joined
+			delete(want, "kube-apiserver")
 		}
 		if !maps.Equal(waits, want) {
 			t.Errorf("%s: pods wait for %v, want %v", name, waits, want)
