@@ -79,15 +79,21 @@ func (l *lab) kubectl(args ...string) (string, error) {
 	return l.craton(append([]string{"kubectl", "--cluster", l.name}, args...)...)
 }
 
-// up brings the cluster up and says how long that took.
+// up brings the cluster up and says how long that took, and, where that is long, with what.
 func (l *lab) up(t *testing.T) time.Duration {
 	t.Helper()
+	const long = 25 * time.Second
 	began := time.Now()
-	if _, err := l.craton("up", "--file", l.file); err != nil {
+	var progress bytes.Buffer
+	up := command.Cmd{Name: craton, Args: []string{"up", "--file", l.file}, Stderr: &progress, Timeout: 8 * time.Minute}
+	if _, err := up.Run(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	took := time.Since(began)
 	t.Logf("up took %.1f s", took.Seconds())
+	if took > long {
+		t.Log(progress.String())
+	}
 	return took
 }
 

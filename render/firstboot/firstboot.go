@@ -99,15 +99,12 @@ func For(p *plan.Plan, machine string, s *pki.Secrets, opt Options) (*Config, er
 	}
 	files = append(append(files, kubelet...), joinFile(p, m, opt), sshFile(m))
 	files = append(files, startFiles(opt)...)
-	if opt.Joins {
-		files = append(files, ownAPIFile(p, m))
-	}
 	if master {
 		secrets, err := masterSecrets(p, m, s)
 		if err != nil {
 			return nil, err
 		}
-		files = append(append(files, secrets...), opt.Manifests...)
+		files = append(append(append(files, secrets...), opt.Manifests...), serverFile(p, m))
 		config.Users, files = addUser(p, opt, files)
 	}
 	sort.Slice(files, func(i, j int) bool { return files[i].Path < files[j].Path })
@@ -118,9 +115,10 @@ func For(p *plan.Plan, machine string, s *pki.Secrets, opt Options) (*Config, er
 	}
 	config.Files = files
 	config.Units = []Unit{containerdUnit, wholeUnit, imagesUnit, joinUnit, kubeletUnit(p, m)}
-	if opt.Joins {
-		config.Units = append(config.Units, ownAPIUnit)
+	if master {
+		config.Units = append(config.Units, serverUnits...)
 	}
+	sort.Slice(config.Units, func(i, j int) bool { return config.Units[i].Name < config.Units[j].Name })
 	return config, nil
 }
 

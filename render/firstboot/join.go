@@ -2,7 +2,6 @@ package firstboot
 
 import (
 	"fmt"
-	"net/netip"
 
 	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
@@ -10,8 +9,6 @@ import (
 
 const (
 	joinScript = "/usr/local/sbin/craton-join"
-	// ownAPIScript is on masters that join.
-	ownAPIScript = "/usr/local/sbin/craton-own-api"
 	// clientCertificate is there once a machine has joined.
 	clientCertificate = KubeletPKIDir + "/kubelet-client-current.pem"
 	// tokenKnown is there while the machine joins, once the API knows its token.
@@ -84,40 +81,6 @@ ConditionPathExists=!` + clientCertificate + `
 [Service]
 ExecStart=` + joinScript + `
 ExecStopPost=/bin/rm -f ` + tokenKnown + `
-Restart=on-failure
-
-[Install]
-WantedBy=multi-user.target
-`}
-
-// ownAPIFile lets the kubelet of a master that has joined by the API's name turn to the machine's own API
-// server, as other masters' do from the first: a master then depends on no load balancer. That is once its API server,
-// which that kubelet has started, is ready, and some time after, since a kubelet that is ended while it
-// makes a pod is slow to begin again.
-func ownAPIFile(p *plan.Plan, m *plan.Machine) File {
-	own := apiURL(p, m)
-	at := netip.AddrPortFrom(m.Address, p.Network.APIPort)
-	return File{ownAPIScript, 0o755, fmt.Appendf(nil, `#!/bin/bash
-# The kubelet turns to this machine's own API server.
-until [ -e %[1]s ]; do
-	sleep 1
-done
-grep -q 'server: %[2]s$' %[1]s && exit
-until printf 'GET /readyz HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n' 2>/dev/null |
-	timeout 2 openssl s_client -quiet -connect %[3]s -CAfile %[4]s \
-		-verify_return_error -verify_ip %[5]s 2>/dev/null | grep -q '^HTTP/1.1 200'; do
-	sleep 2
-done
-sleep 20
-sed -i 's|server: .*|server: %[2]s|' %[1]s && systemctl restart kubelet
-`, KubeletKubeconfig, own, at, KubernetesCA, m.Address)}
-}
-
-var ownAPIUnit = Unit{Name: "craton-own-api.service", Enabled: true, Contents: `[Unit]
-Description=The kubelet turns to the API server of its machine
-
-[Service]
-ExecStart=` + ownAPIScript + `
 Restart=on-failure
 
 [Install]
