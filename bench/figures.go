@@ -96,6 +96,8 @@ func figures() []figure {
 		figure{title: "99% of these take at most", sample: askedTail + wayIngress, against: askedTail + wayDirect, unit: "ms", scale: 1000},
 		figure{title: "requests a second, through the ingress against the same proxy outside of the cluster, both over TLS", sample: askedRate + wayIngress,
 			against: askedRate + wayOutside, unit: "1/s", goal: atLeast, limit: 0.8},
+		figure{title: "the same against that proxy behind a load balancer, as the ingress is", sample: askedRate + wayIngress,
+			against: askedRate + wayBehind, unit: "1/s"},
 		figure{title: "Console with 5,000 pods in view and 20 people signed in: resident memory at most", sample: consoleMemory, unit: "MiB", scale: mib, goal: atMost, limit: 40},
 		figure{title: "the same: 99% of pages take at most", sample: consoleTail, unit: "ms", scale: 1000, goal: atMost, limit: 200},
 		figure{title: "99% of pages of a namespace, above what the API itself takes", sample: consoleAbove, unit: "ms", scale: 1000, goal: atMost, limit: 50},

@@ -20,8 +20,26 @@ import (
 )
 
 // outside is where the ingress's program listens that is run outside of the cluster, in the user
-// network.
-var outside = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 8443)
+// network; behind is where a load balancer does that has this program behind it, at balanced, as the
+// cluster's has the ingress.
+var outside, balanced, behind = onLoopback(8443), onLoopback(8444), onLoopback(8445)
+
+func onLoopback(port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+}
+
+// balancer is a configuration of HAProxy for this pair, with the cluster's own waits.
+var balancer = fmt.Sprintf(`defaults
+	mode tcp
+	timeout connect 2s
+	timeout client 1h
+	timeout server 1h
+frontend outside
+	bind %s
+	default_backend outside
+backend outside
+	server outside %s send-proxy-v2
+`, behind, balanced)
 
 // withProxyOutside runs do while the ingress's own program runs as a bare process in the user
 // network, with the same certificate and the same ways to speak as in the cluster, and leads
@@ -61,28 +79,32 @@ func (b *bench) withProxyOutside(ctx context.Context, p *plan.Plan, secrets *pki
 	}
 	kubeconfig, routes := filepath.Join(dir, "kubeconfig"), filepath.Join(dir, "routes")
 	if err := errors.Join(os.WriteFile(kubeconfig, admin, 0o600), os.Mkdir(routes, 0o700),
-		os.WriteFile(filepath.Join(routes, "web.yaml"), route, 0o600)); err != nil {
+		os.WriteFile(filepath.Join(routes, "web.yaml"), route, 0o600), os.WriteFile(filepath.Join(dir, "balancer"), []byte(balancer), 0o600)); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	ended := make(chan error, 1)
-	go func() {
+	run := func(env []string, argv ...string) error {
 		_, err := command.Cmd{
-			Name: "nsenter", Args: []string{"--net=/run/netns/craton-" + p.Cluster + "-user", built.HostBin(program),
-				"--providers.file.directory=" + routes, "--providers.kubernetesingress=true", "--ping.manualrouting=true",
-				"--entrypoints.health.address=127.0.0.1:8082", "--entrypoints.https.asdefault=true", "--entrypoints.https.http.tls=true",
-				"--entrypoints.https.address=" + outside.String(),
-			},
-			Env: []string{"KUBECONFIG=" + kubeconfig, "GOGC=50"}, Timeout: 5 * time.Minute,
+			Name: "nsenter", Args: append([]string{"--net=/run/netns/craton-" + p.Cluster + "-user"}, argv...), Env: env, Timeout: 5 * time.Minute,
 		}.Run(ctx)
-		ended <- err
 		stop()
+		return err
+	}
+	ended := make(chan error, 2)
+	go func() { ended <- run(nil, "haproxy", "-db", "-f", filepath.Join(dir, "balancer")) }()
+	go func() {
+		ended <- run([]string{"KUBECONFIG=" + kubeconfig, "GOGC=50"}, built.HostBin(program),
+			"--providers.file.directory="+routes, "--providers.kubernetesingress=true", "--ping.manualrouting=true",
+			"--entrypoints.health.address=127.0.0.1:8082", "--entrypoints.https.asdefault=true", "--entrypoints.https.http.tls=true",
+			"--entrypoints.https.address="+outside.String(),
+			"--entrypoints.balanced.address="+balanced.String(), "--entrypoints.balanced.asdefault=true",
+			"--entrypoints.balanced.http.tls=true", "--entrypoints.balanced.proxyprotocol.trustedips="+balanced.Addr().String())
 	}()
 	err = do(ctx)
 	early := ctx.Err() != nil
 	stop()
-	if said := <-ended; early {
+	if said := errors.Join(<-ended, <-ended); early {
 		return errors.Join(err, said)
 	}
 	return err

@@ -44,9 +44,10 @@ const (
 )
 
 // Samples of the ways to an application: through the ingress, straight to its node port, and to that
-// through the ingress's program outside of the cluster.
+// through the ingress's program outside of the cluster, with a load balancer before that or without.
 const (
 	wayIngress, wayDirect, wayOutside = "through the ingress", "direct", "through the proxy outside"
+	wayBehind                         = "through the proxy outside, behind a load balancer"
 	askedRate, askedTail              = "requests ", "p99 "
 )
 
@@ -166,7 +167,7 @@ func (b *bench) throughIngress(ctx context.Context, p *plan.Plan) error {
 		ways := []struct {
 			name, scheme string
 			at           netip.AddrPort
-		}{{wayDirect, "http", application}, {wayOutside, "https", outside}, {wayIngress, "https", p.IngressAddresses()[0]}}
+		}{{wayDirect, "http", application}, {wayOutside, "https", outside}, {wayBehind, "https", behind}, {wayIngress, "https", p.IngressAddresses()[0]}}
 		for _, way := range ways {
 			transport := &http.Transport{
 				TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: callers,
