@@ -113,13 +113,16 @@ func exec(ctx context.Context, s *Stage) (string, error) {
 		if err != nil {
 			return err
 		}
-		var said bytes.Buffer
-		if err := within(ctx, func() error {
-			return run.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: io.Discard, Stderr: &said})
-		}); err != nil {
-			return fmt.Errorf("in pod %s on %s: %w %s", p.name, p.machine, err, said.String())
-		}
-		return nil
+		return until(ctx, 500*time.Millisecond, func() error {
+			var said bytes.Buffer
+			err := within(ctx, func() error {
+				return run.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: io.Discard, Stderr: &said})
+			})
+			if err != nil { // a kubelet that was just started anew may not know its pods yet
+				err = fmt.Errorf("in pod %s on %s: %w %s", p.name, p.machine, err, said.String())
+			}
+			return err
+		})
 	})
 	return fmt.Sprintf("a program ran in pods of %d machines", len(s.pods)), err
 }
