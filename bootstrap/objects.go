@@ -142,8 +142,5 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := c.Platform.Level(c.masters()); err != nil {
-		return err
-	}
 	return c.awaitTrust(ctx)
 }

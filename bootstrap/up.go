@@ -188,9 +188,6 @@ func (c *Cluster) startMachines(ctx context.Context) error {
 	if err := c.Platform.Room(off); err != nil {
 		return err
 	}
-	if !c.founded() {
-		c.Platform.First = c.Plan.Machines[0].Name
-	}
 	group, starting := errgroup.WithContext(ctx)
 	group.SetLimit(4)
 	for _, m := range off {

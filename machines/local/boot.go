@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 )
 
@@ -22,14 +23,13 @@ const BootCommand = "local-machine"
 
 // bootSpec is what a machine's process is told, on its standard input.
 type bootSpec struct {
-	Machine string `json:"machine"`
+	Machine string        `json:"machine"`
+	Role    contract.Role `json:"role"`
 	// Dir is the machine's folder: upper, work, root, containerd.
 	Dir       string   `json:"dir"`
 	Layers    []string `json:"layers"`
 	Cgroup    string   `json:"cgroup"`
 	Namespace string   `json:"namespace"`
-	// Later is set for a machine that waits for others: they go before it.
-	Later bool `json:"later"`
 	// Size is what the machine is held to.
 	Size plan.Size `json:"size"`
 }
@@ -50,10 +50,8 @@ func Boot(r io.Reader) error {
 	if err := joinCgroups(s.Cgroup); err != nil {
 		return err
 	}
-	if s.Later {
-		if err := weigh(s.Cgroup, little); err != nil {
-			return err
-		}
+	if err := weigh(s.Cgroup, s.Role); err != nil {
+		return err
 	}
 	root, containerd, err := mountRoot(s)
 	if err != nil {

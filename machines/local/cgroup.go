@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"craton.dev/craton/plan"
+	"craton.dev/craton/contract"
 )
 
 // A machine has a cgroup of its own in every hierarchy of the host (one on cgroup v2,
@@ -84,36 +84,20 @@ func joinCgroups(name string) error {
 	return nil
 }
 
-// weight is a cgroup's share of processors that there are too few of, as the files of cgroup v1 and v2
-// have it.
-type weight map[string]string
-
-var (
-	usual  = weight{"cpu.shares": "1024", "cpu.weight": "100"} // the kernel's
-	little = weight{"cpu.shares": "256", "cpu.weight": "25"}
-)
-
-// weigh gives a cgroup a weight. Where the host has fewer processors than there is work for, masters
-// go before other machines, and the first one of a cluster that begins goes before those that join it:
-// nothing that waits for the API gets anywhere before the API does, and who asks the only API server
-// is not to wait for others that start.
-func weigh(cgroup string, w weight) error {
+// weigh makes masters go before other machines where the host has fewer processors than
+// there is work for: nothing that waits for the API gets anywhere before the API does.
+func weigh(name string, role contract.Role) error {
+	if role == contract.Master {
+		return nil // the kernel's default, which is for all that has no weight of its own
+	}
 	dirs, _, err := hierarchies()
 	for _, dir := range dirs {
-		for file, value := range w {
-			path := filepath.Join(dir, cgroup, file)
+		for file, weight := range map[string]string{"cpu.shares": "256", "cpu.weight": "25"} { // of 1024 and of 100
+			path := filepath.Join(dir, name, file)
 			if _, missing := os.Stat(path); missing == nil {
-				err = errors.Join(err, os.WriteFile(path, []byte(value), 0o644))
+				err = errors.Join(err, os.WriteFile(path, []byte(weight), 0o644))
 			}
 		}
-	}
-	return err
-}
-
-// Level gives all masters the same weight from here on: each is as much of the control plane as the others.
-func (p *Platform) Level(masters []plan.Machine) (err error) {
-	for _, m := range masters {
-		err = errors.Join(err, weigh(p.cgroupName(m.Name), usual))
 	}
 	return err
 }

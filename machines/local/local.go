@@ -53,8 +53,6 @@ type Platform struct {
 	// APIAuthority is the certificate of the authority that signs the API's: the load
 	// balancer verifies it in its health checks.
 	APIAuthority []byte
-	// First is the master with which a cluster begins, "" where it has begun: the others wait for its API.
-	First string
 	// Self is the craton program, started anew for what runs in the background.
 	Self string
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/vishvananda/netns"
 
 	"craton.dev/craton/command"
-	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 )
 
@@ -54,9 +53,8 @@ func (p *Platform) Start(ctx context.Context, m plan.Machine, firstBoot []byte) 
 		return fmt.Errorf("make the disk of %s: %w", m.Name, err)
 	}
 	spec, err := json.Marshal(bootSpec{
-		Machine: m.Name, Dir: dir, Layers: p.Image.Layers,
+		Machine: m.Name, Role: m.Role, Dir: dir, Layers: p.Image.Layers,
 		Cgroup: p.cgroupName(m.Name), Namespace: p.namespace(m.Name), Size: m.Size,
-		Later: m.Role != contract.Master || p.First != "" && m.Name != p.First,
 	})
 	if err != nil {
 		return err
