@@ -109,7 +109,8 @@ func (m member) program(images Images) (program, error) {
 			firstboot.CertPath(peers), firstboot.KeyPath(peers),
 		},
 		dirs: []dir{{etcdDir, false}},
-		cpu:  "100m", memory: "100Mi",
+		// More than what else is on the machine: all masters' API servers wait for most members.
+		cpu: "300m", memory: "100Mi",
 		startup:   part.Get(corev1.URISchemeHTTP, part.Loopback, m.health, "/livez"),
 		readiness: new(part.Get(corev1.URISchemeHTTP, part.Loopback, m.health, "/readyz")),
 	}, nil
