@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/moby/sys/atomicwriter"
+
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/machines/local"
 	"craton.dev/craton/payload"
@@ -119,16 +121,5 @@ func (c *Cluster) record() error {
 // keep writes a file of the cluster's folder, for root only. Who reads it meanwhile, or after a kill,
 // finds the old one or the new one, whole: commands that change nothing take no lock.
 func (c *Cluster) keep(name string, data []byte) error {
-	f, err := os.CreateTemp(c.Dir, "."+name+"-") // made with mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), filepath.Join(c.Dir, name))
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
+	return atomicwriter.WriteFile(filepath.Join(c.Dir, name), data, 0o600)
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/moby/sys/atomicwriter"
+
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/pki"
@@ -45,19 +47,7 @@ func replace(path string, text []byte) error {
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
 		return os.Chmod(path, 0o600)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".craton-*") // made with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // does nothing once it is renamed
-	_, err = f.Write(text)
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return atomicwriter.WriteFile(path, text, 0o600)
 }
 
 // firstBoot is what a machine gets at its first boot where nothing is known of a platform.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/moby/sys/atomicwriter"
+
 	"craton.dev/craton/payload"
 )
 
@@ -90,9 +92,5 @@ func (r *results) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	path := resultsFile(dir, r.Profile)
-	if err := os.WriteFile(path+".new", append(b, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return atomicwriter.WriteFile(resultsFile(dir, r.Profile), append(b, '\n'), 0o644)
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/moby/sys/atomicwriter"
 )
 
 // The whole set takes hours. So what became of each scenario is kept in a file, beside the
@@ -120,9 +122,5 @@ func (r *results) save(report string) error {
 	if err != nil {
 		return err
 	}
-	next := resultsFile(report) + ".new"
-	if err := os.WriteFile(next, append(b, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(next, resultsFile(report)) // all or what was there: hours are in it
+	return atomicwriter.WriteFile(resultsFile(report), append(b, '\n'), 0o644) // all or what was there: hours are in it
 }

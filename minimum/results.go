@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moby/sys/atomicwriter"
+
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
 	"craton.dev/craton/operation"
@@ -114,10 +116,7 @@ func (r *Results) save(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".new", append(b, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return atomicwriter.WriteFile(path, append(b, '\n'), 0o644)
 }
 
 // works tells whether a trial without a value, or any with one, has worked.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moby/sys/atomicwriter"
+
 	"craton.dev/craton/plan"
 )
 
@@ -68,34 +70,12 @@ func (s store) read(name string) ([]byte, error) {
 }
 
 // write replaces a file as a whole: its content is on the disk before it gets its name.
-func (s store) write(name string, data []byte) (err error) {
+func (s store) write(name string, data []byte) error {
 	path := filepath.Join(s.dir, name)
-	dir, base := filepath.Split(path)
-	temp := filepath.Join(dir, "."+base+".new")
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
-	if err != nil {
+	if err := atomicwriter.WriteFile(path, data, fileMode); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(temp)
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
+	d, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/moby/sys/atomicwriter"
+
 	"craton.dev/craton/contract"
 	"craton.dev/craton/operation"
 	"craton.dev/craton/plan"
@@ -86,8 +88,5 @@ func save(file string, p *Proof) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(file+".new", b, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
+	return atomicwriter.WriteFile(file, b, 0o644)
 }

@@ -4,24 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+
+	"github.com/moby/sys/atomicwriter"
 )
 
 // write replaces a file as a whole, and returns once a loss of power cannot take it back.
-func write(path string, contents []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(contents)
-	if err := errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
+func write(path string, contents []byte) error {
+	if err := atomicwriter.WriteFile(path, contents, 0o600); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
