@@ -25,6 +25,9 @@ const (
 	pace     = 500 * time.Millisecond
 	share    = 40 * time.Millisecond
 	mostPace = 5 * time.Second
+	// late is when a change is told once more where nothing has followed it: rows that the Console
+	// holds come by another watch, which may not have had it yet when the page asked.
+	late = time.Second
 	// beat keeps the way between open, and shows the browser that it is.
 	beat = 15 * time.Second
 	// again is how long a watch that has ended waits before it begins anew.
@@ -69,11 +72,13 @@ func (c *Console) live(a *asked) error {
 	ctx, cancel := context.WithDeadline(a.Context(), a.session.Ends)
 	defer cancel()
 	changed := make(chan struct{}, 1)
+	held := false
 	for _, text := range lists {
 		k, namespace, s, ok := watched(text)
 		if !ok {
 			return errNowhere
 		}
+		held = held || k.Held
 		go keepWatching(ctx, a.person, k, namespace, s, func() {
 			select {
 			case changed <- struct{}{}:
@@ -89,12 +94,16 @@ func (c *Console) live(a *asked) error {
 	defer c.looking.Add(-1)
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
+	var onceMore <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 			err = out.comment()
+		case <-onceMore:
+			onceMore = nil
+			err = out.event("changed", "")
 		case <-changed:
 			if pause(ctx, settle) != nil {
 				return nil
@@ -102,6 +111,9 @@ func (c *Console) live(a *asked) error {
 			drain(changed)
 			if err = out.event("changed", ""); err == nil {
 				err = pause(ctx, min(max(pace, time.Duration(c.looking.Load())*share), mostPace)-settle)
+			}
+			if held {
+				onceMore = time.After(late)
 			}
 		}
 		if err != nil {

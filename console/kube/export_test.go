@@ -1,6 +1,10 @@
 package kube
 
-import "testing"
+import (
+	"context"
+	"testing"
+	"time"
+)
 
 // SetDeep makes a list deep from fewer rows on, till the test ends.
 func SetDeep(t *testing.T, rows int) {
@@ -8,3 +12,20 @@ func SetDeep(t *testing.T, rows int) {
 	deep = rows
 	t.Cleanup(func() { deep = before })
 }
+
+// SetHoldIdle makes rows be given up sooner, from those on that are held next, till the test ends.
+func SetHoldIdle(t *testing.T, d time.Duration) {
+	before := holdIdle
+	holdIdle = d
+	t.Cleanup(func() { holdIdle = before })
+}
+
+// Holds tells whether a cluster's rows are held.
+func Holds(c *Cluster) bool {
+	c.held.mu.RLock()
+	defer c.held.mu.RUnlock()
+	return c.held.whole
+}
+
+// Ask is Table of what is not held.
+func (p *Person) Ask(ctx context.Context, k Kind, ask Ask) (*Page, error) { return p.ask(ctx, k, ask) }

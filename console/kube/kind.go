@@ -17,6 +17,8 @@ type Kind struct {
 	Namespaced     bool
 	// Columns are those of the API server's table that are shown, in its own words.
 	Columns []string
+	// Held tells that a cluster may have so many that their rows are held while people look at them.
+	Held bool
 	// Restarts tells that its pods can be started anew, one after another.
 	Restarts bool
 }
@@ -27,7 +29,7 @@ var (
 	Namespaces = Kind{Name: "namespaces", Title: "Namespaces", Version: "v1", Columns: []string{"Name", "Status", "Age"}}
 	ConfigMaps = Kind{Name: "configmaps", Title: "Configuration", Version: "v1", Namespaced: true}
 
-	Pods         = Kind{Name: "pods", Title: "Pods", Version: "v1", Namespaced: true, Columns: []string{"Name", "Ready", "Status", "Restarts", "Age", "Node"}}
+	Pods         = Kind{Name: "pods", Title: "Pods", Version: "v1", Namespaced: true, Held: true, Columns: []string{"Name", "Ready", "Status", "Restarts", "Age", "Node"}}
 	Deployments  = Kind{Name: "deployments", Title: "Deployments", Group: "apps", Version: "v1", Namespaced: true, Restarts: true, Columns: []string{"Name", "Ready", "Up-to-date", "Available", "Age"}}
 	DaemonSets   = Kind{Name: "daemonsets", Title: "DaemonSets", Group: "apps", Version: "v1", Namespaced: true, Restarts: true, Columns: []string{"Name", "Desired", "Current", "Ready", "Up-to-date", "Available", "Age"}}
 	StatefulSets = Kind{Name: "statefulsets", Title: "StatefulSets", Group: "apps", Version: "v1", Namespaced: true, Restarts: true, Columns: []string{"Name", "Ready", "Age"}}

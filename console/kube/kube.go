@@ -3,7 +3,8 @@
 // way to ask: the package has no credentials.
 //
 // Lists are asked for as tables, the form that the API server itself makes for people: it
-// is small, and its columns are those of kubectl. Nothing is cached; nothing is judged.
+// is small, and its columns are those of kubectl. Nothing is judged. Of pods, of which there may be
+// thousands, the rows are held while people look at them, and shown to whoever may list them.
 package kube
 
 import (
@@ -27,12 +28,14 @@ import (
 // Cluster is a connection to an API server, without any rights.
 type Cluster struct {
 	client rest.Interface
+	held   *held
 }
 
 // Person is a cluster as one person sees it.
 type Person struct {
 	client rest.Interface
 	bearer string
+	held   *held
 }
 
 // Connect prepares a connection; nothing is sent yet. caFile is the PEM of the authority of
@@ -63,12 +66,12 @@ func Connect(server, caFile string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the API at %s: %w", server, err)
 	}
-	return &Cluster{client: client}, nil
+	return &Cluster{client: client, held: &held{kind: Pods}}, nil
 }
 
 // As is the cluster as the person of a token sees it.
 func (c *Cluster) As(token string) *Person {
-	return &Person{client: c.client, bearer: "Bearer " + token}
+	return &Person{client: c.client, bearer: "Bearer " + token, held: c.held}
 }
 
 // answerWithin bounds each request but those that follow something.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -42,6 +43,8 @@ type Page struct {
 type Row struct {
 	Namespace, Name string
 	Cells           []string
+	// Made is when the object was made; zero where the list does not say.
+	Made time.Time
 }
 
 // Cell is the text of a column, "" where the list does not have it.
@@ -62,8 +65,23 @@ var deep = 500
 
 // Table reads a page of a list. Without Contains the API server is asked for the rows up to
 // the page's end and no more; with it, all rows are gone through, one after another, and
-// only the page's are kept.
+// only the page's are kept. Of a kind that is held, both take no more than a look at what is.
 func (p *Person) Table(ctx context.Context, k Kind, ask Ask) (*Page, error) {
+	holds := k.Held && ask.Select == Select{} && ask.Take > 1 // to learn how many there are, one row is enough
+	if holds {
+		if page := p.fromHeld(ctx, ask); page != nil {
+			return page, nil
+		}
+	}
+	page, err := p.ask(ctx, k, ask)
+	if err == nil && holds && ask.Namespace == "" && (ask.Contains != "" || ask.Skip >= deep) {
+		p.hold()
+	}
+	return page, err
+}
+
+// ask is Table for what is not held.
+func (p *Person) ask(ctx context.Context, k Kind, ask Ask) (*Page, error) {
 	g := &gathered{ask: ask, contains: strings.ToLower(ask.Contains), page: &Page{Total: -1}}
 	g.plain = plainText(g.contains)
 	namespaces := []string{ask.Namespace}
@@ -126,6 +144,8 @@ type gathered struct {
 	// plain says that contains stands in JSON as it is.
 	plain   bool
 	scratch []byte
+	// every is told each row instead, where it is not nil. The row's cells are the next one's too.
+	every func(Row)
 }
 
 // skim tells of a row as it arrives whether it can be passed over without a look at what it
@@ -158,6 +178,10 @@ func plainText(text string) bool {
 }
 
 func (g *gathered) keep(r Row) {
+	if g.every != nil {
+		g.every(r)
+		return
+	}
 	if g.contains != "" && !r.has(g.contains) {
 		return
 	}
@@ -255,10 +279,22 @@ type tableRow struct {
 	Cells  []any `json:"cells"`
 	Object struct {
 		Metadata struct {
-			Name      string `json:"name"`
-			Namespace string `json:"namespace"`
+			Name      string    `json:"name"`
+			Namespace string    `json:"namespace"`
+			Made      time.Time `json:"creationTimestamp"`
 		} `json:"metadata"`
 	} `json:"object"`
+}
+
+// texts puts the shown cells, which are at these places, into a slice of their number.
+func (r *tableRow) texts(at []int, into []string) []string {
+	for i, j := range at {
+		into[i] = ""
+		if j < len(r.Cells) {
+			into[i] = text(r.Cells[j])
+		}
+	}
+	return into
 }
 
 // readTable goes through a table as it arrives, so that a long one needs no more memory than
@@ -332,18 +368,12 @@ func readRows(d *json.Decoder, at []int, name int, namespace string, g *gathered
 		if err := json.Unmarshal(raw, &row); err != nil {
 			return err
 		}
-		r := Row{Namespace: row.Object.Metadata.Namespace, Name: row.Object.Metadata.Name, Cells: cells}
+		r := Row{Namespace: row.Object.Metadata.Namespace, Name: row.Object.Metadata.Name, Cells: row.texts(at, cells), Made: row.Object.Metadata.Made}
 		if r.Namespace == "" {
 			r.Namespace = namespace
 		}
 		if r.Name == "" && name >= 0 && name < len(row.Cells) {
 			r.Name = text(row.Cells[name])
-		}
-		for i, j := range at {
-			cells[i] = ""
-			if j < len(row.Cells) {
-				cells[i] = text(row.Cells[j])
-			}
 		}
 		g.keep(r)
 	}

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -100,11 +101,11 @@ func (s *Stage) start(t testing.TB, trust string) {
 // that it has made for itself: it is its own authority.
 func (s *Stage) await(t testing.TB, token string) {
 	t.Helper()
-	var seen *x509.Certificate
+	var seen atomic.Pointer[x509.Certificate] // a connection that came too late may still be made
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{
 		InsecureSkipVerify: true, // it is looked at below, and is what is trusted from then on
 		VerifyConnection: func(c tls.ConnectionState) error {
-			seen = c.PeerCertificates[len(c.PeerCertificates)-1]
+			seen.Store(c.PeerCertificates[len(c.PeerCertificates)-1])
 			return nil
 		},
 	}}}
@@ -128,7 +129,7 @@ func (s *Stage) await(t testing.TB, token string) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	if err := os.WriteFile(s.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: seen.Raw}), 0o600); err != nil {
+	if err := os.WriteFile(s.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: seen.Load().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
