@@ -10,8 +10,8 @@ import (
 type Kind struct {
 	// Name is the plural in the API's paths and the Console's.
 	Name string
-	// Title is the plural for people.
-	Title string
+	// Title is the plural for people, One the singular of a kind whose objects have a page.
+	Title, One string
 	// Group and Version are the API's; Group is "" for the core.
 	Group, Version string
 	Namespaced     bool
@@ -29,14 +29,14 @@ var (
 	Namespaces = Kind{Name: "namespaces", Title: "Namespaces", Version: "v1", Columns: []string{"Name", "Status", "Age"}}
 	ConfigMaps = Kind{Name: "configmaps", Title: "Configuration", Version: "v1", Namespaced: true}
 
-	Pods         = Kind{Name: "pods", Title: "Pods", Version: "v1", Namespaced: true, Held: true, Columns: []string{"Name", "Ready", "Status", "Restarts", "Age", "Node"}}
-	Deployments  = Kind{Name: "deployments", Title: "Deployments", Group: "apps", Version: "v1", Namespaced: true, Restarts: true, Columns: []string{"Name", "Ready", "Up-to-date", "Available", "Age"}}
-	DaemonSets   = Kind{Name: "daemonsets", Title: "DaemonSets", Group: "apps", Version: "v1", Namespaced: true, Restarts: true, Columns: []string{"Name", "Desired", "Current", "Ready", "Up-to-date", "Available", "Age"}}
-	StatefulSets = Kind{Name: "statefulsets", Title: "StatefulSets", Group: "apps", Version: "v1", Namespaced: true, Restarts: true, Columns: []string{"Name", "Ready", "Age"}}
-	Jobs         = Kind{Name: "jobs", Title: "Jobs", Group: "batch", Version: "v1", Namespaced: true, Columns: []string{"Name", "Status", "Completions", "Duration", "Age"}}
-	CronJobs     = Kind{Name: "cronjobs", Title: "CronJobs", Group: "batch", Version: "v1", Namespaced: true, Columns: []string{"Name", "Schedule", "Suspend", "Active", "Last Schedule", "Age"}}
-	Services     = Kind{Name: "services", Title: "Services", Version: "v1", Namespaced: true, Columns: []string{"Name", "Type", "Cluster-IP", "Port(s)", "Age"}}
-	Ingresses    = Kind{Name: "ingresses", Title: "Ingresses", Group: "networking.k8s.io", Version: "v1", Namespaced: true, Columns: []string{"Name", "Class", "Hosts", "Address", "Ports", "Age"}}
+	Pods         = Kind{Name: "pods", Title: "Pods", One: "Pod", Version: "v1", Namespaced: true, Held: true, Columns: []string{"Name", "Ready", "Status", "Restarts", "Age", "Node"}}
+	Deployments  = Kind{Name: "deployments", Title: "Deployments", One: "Deployment", Group: "apps", Version: "v1", Namespaced: true, Restarts: true, Columns: []string{"Name", "Ready", "Up-to-date", "Available", "Age"}}
+	DaemonSets   = Kind{Name: "daemonsets", Title: "DaemonSets", One: "DaemonSet", Group: "apps", Version: "v1", Namespaced: true, Restarts: true, Columns: []string{"Name", "Desired", "Current", "Ready", "Up-to-date", "Available", "Age"}}
+	StatefulSets = Kind{Name: "statefulsets", Title: "StatefulSets", One: "StatefulSet", Group: "apps", Version: "v1", Namespaced: true, Restarts: true, Columns: []string{"Name", "Ready", "Age"}}
+	Jobs         = Kind{Name: "jobs", Title: "Jobs", One: "Job", Group: "batch", Version: "v1", Namespaced: true, Columns: []string{"Name", "Status", "Completions", "Duration", "Age"}}
+	CronJobs     = Kind{Name: "cronjobs", Title: "CronJobs", One: "CronJob", Group: "batch", Version: "v1", Namespaced: true, Columns: []string{"Name", "Schedule", "Suspend", "Active", "Last Schedule", "Age"}}
+	Services     = Kind{Name: "services", Title: "Services", One: "Service", Version: "v1", Namespaced: true, Columns: []string{"Name", "Type", "Cluster-IP", "Port(s)", "Age"}}
+	Ingresses    = Kind{Name: "ingresses", Title: "Ingresses", One: "Ingress", Group: "networking.k8s.io", Version: "v1", Namespaced: true, Columns: []string{"Name", "Class", "Hosts", "Address", "Ports", "Age"}}
 	Events       = Kind{Name: "events", Title: "Events", Version: "v1", Namespaced: true, Columns: []string{"Last Seen", "Type", "Reason", "Object", "Message"}}
 )
 
