@@ -10,40 +10,37 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/command"
+	"craton.dev/craton/machines/local"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/pki"
 	"craton.dev/craton/plan"
+	"craton.dev/craton/render/haproxy"
 )
 
-// outside is where the ingress's program listens that is run outside of the cluster, in the user
-// network; behind is where a load balancer does that has this program behind it, at balanced, as the
-// cluster's has the ingress.
-var outside, balanced, behind = onLoopback(8443), onLoopback(8444), onLoopback(8445)
+// outsidePort is where the ingress's program listens that is run outside of the cluster, in the user
+// network, and where a load balancer leads to it.
+const outsidePort = 8443
 
-func onLoopback(port uint16) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+// outside is that program's address.
+func outside(p *plan.Plan) netip.AddrPort {
+	return netip.AddrPortFrom(local.UserAddress(p.Network), outsidePort)
 }
 
-// balancer is a configuration of HAProxy for this pair, with the cluster's own waits.
-var balancer = fmt.Sprintf(`defaults
-	mode tcp
-	timeout connect 2s
-	timeout client 1h
-	timeout server 1h
-frontend outside
-	bind %s
-	default_backend outside
-backend outside
-	server outside %s send-proxy-v2
-`, behind, balanced)
+// balancedOutside is the address of the load balancer that leads to it: the cluster's own address for the
+// ingress, at another port.
+func balancedOutside(p *plan.Plan) netip.AddrPort {
+	return netip.AddrPortFrom(p.Network.Ingress, outsidePort)
+}
 
 // withProxyOutside runs do while the ingress's own program runs as a bare process in the user
 // network, with the same certificate and the same ways to speak as in the cluster, and leads
-// the console's name to an application's address.
+// the console's name to an application's address. A load balancer like the cluster's, at the same place
+// in the network, leads to it too.
 func (b *bench) withProxyOutside(ctx context.Context, p *plan.Plan, secrets *pki.Secrets, to netip.AddrPort, do func(context.Context) error) error {
 	const program = "traefik"
 	built, err := payload.Build(ctx, payload.Options{Want: []string{program}})
@@ -79,33 +76,53 @@ func (b *bench) withProxyOutside(ctx context.Context, p *plan.Plan, secrets *pki
 	}
 	kubeconfig, routes := filepath.Join(dir, "kubeconfig"), filepath.Join(dir, "routes")
 	if err := errors.Join(os.WriteFile(kubeconfig, admin, 0o600), os.Mkdir(routes, 0o700),
-		os.WriteFile(filepath.Join(routes, "web.yaml"), route, 0o600), os.WriteFile(filepath.Join(dir, "balancer"), []byte(balancer), 0o600)); err != nil {
+		os.WriteFile(filepath.Join(routes, "web.yaml"), route, 0o600)); err != nil {
+		return err
+	}
+	balancer, err := balancerOutside(p, dir)
+	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	run := func(env []string, argv ...string) error {
-		_, err := command.Cmd{
-			Name: "nsenter", Args: append([]string{"--net=/run/netns/craton-" + p.Cluster + "-user"}, argv...), Env: env, Timeout: 5 * time.Minute,
-		}.Run(ctx)
-		stop()
-		return err
-	}
-	ended := make(chan error, 2)
-	go func() { ended <- run(nil, "haproxy", "-db", "-f", filepath.Join(dir, "balancer")) }()
-	go func() {
-		ended <- run([]string{"KUBECONFIG=" + kubeconfig, "GOGC=50"}, built.HostBin(program),
-			"--providers.file.directory="+routes, "--providers.kubernetesingress=true", "--ping.manualrouting=true",
+	ended, programs := make(chan error), []command.Cmd{
+		{Name: "nsenter", Args: []string{"--net=/run/netns/craton-" + p.Cluster + "-user", built.HostBin(program),
+			"--providers.file.directory=" + routes, "--providers.kubernetesingress=true", "--ping.manualrouting=true",
 			"--entrypoints.health.address=127.0.0.1:8082", "--entrypoints.https.asdefault=true", "--entrypoints.https.http.tls=true",
-			"--entrypoints.https.address="+outside.String(),
-			"--entrypoints.balanced.address="+balanced.String(), "--entrypoints.balanced.asdefault=true",
-			"--entrypoints.balanced.http.tls=true", "--entrypoints.balanced.proxyprotocol.trustedips="+balanced.Addr().String())
-	}()
+			"--entrypoints.https.address=" + outside(p).String(), "--entrypoints.https.proxyprotocol.trustedips=" + p.Network.LoadBalancer.String(),
+		}, Env: []string{"KUBECONFIG=" + kubeconfig, "GOGC=50"}, Timeout: 5 * time.Minute},
+		{Name: "nsenter", Args: []string{"--net=/run/netns/craton-" + p.Cluster + "-balancer", "haproxy", "-db", "-f", balancer}, Timeout: 5 * time.Minute},
+	}
+	for _, c := range programs {
+		go func() {
+			_, err := c.Run(ctx)
+			stop()
+			ended <- err
+		}()
+	}
 	err = do(ctx)
 	early := ctx.Err() != nil
 	stop()
-	if said := errors.Join(<-ended, <-ended); early {
-		return errors.Join(err, said)
+	for range programs {
+		if said := <-ended; early {
+			err = errors.Join(err, said)
+		}
 	}
 	return err
+}
+
+// balancerOutside writes the configuration of a load balancer that is as the cluster's is but for where it
+// leads to.
+func balancerOutside(p *plan.Plan, dir string) (file string, err error) {
+	own, err := haproxy.Config(p, haproxy.Options{})
+	if err != nil {
+		return "", err
+	}
+	settings, _, ok := strings.Cut(string(own), "\nfrontend ")
+	if !ok {
+		return "", errors.New("the load balancer's configuration has no frontend")
+	}
+	file = filepath.Join(dir, "haproxy.cfg")
+	return file, os.WriteFile(file, fmt.Appendf(nil, "%s\nfrontend outside\n\tbind %s\n\tdefault_backend outside\n\nbackend outside\n\tserver outside %s send-proxy-v2\n",
+		settings, balancedOutside(p), outside(p)), 0o600)
 }

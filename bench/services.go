@@ -44,11 +44,11 @@ const (
 )
 
 // Samples of the ways to an application: through the ingress, straight to its node port, and to that
-// through the ingress's program outside of the cluster, with a load balancer before that or without.
+// through the ingress's program outside of the cluster, by itself and behind a load balancer like the
+// ingress's.
 const (
-	wayIngress, wayDirect, wayOutside = "through the ingress", "direct", "through the proxy outside"
-	wayBehind                         = "through the proxy outside, behind a load balancer"
-	askedRate, askedTail              = "requests ", "p99 "
+	wayIngress, wayDirect, wayOutside, wayBalanced = "through the ingress", "direct", "through the proxy outside", "through a load balancer and the proxy outside"
+	askedRate, askedTail, askedWork                = "requests ", "p99 ", "work "
 )
 
 // services brings one master and one worker up with every service of the document: how long that
@@ -125,9 +125,23 @@ func (b *bench) servicesAtRest(ctx context.Context, p *plan.Plan) error {
 	if err := pass(ctx, servicesIdle); err != nil {
 		return err
 	}
-	const ticksOfSecond = 100 // the kernel's to user space, on every architecture
 	b.samples.add("processor services", 100*(ticks()-before)/ticksOfSecond/servicesIdle.Seconds())
 	return nil
+}
+
+// ticksOfSecond are the kernel's to user space, on every architecture.
+const ticksOfSecond = 100
+
+// hostTicks is the time that all of the host's processors have worked so far.
+func hostTicks() (sum float64) {
+	text, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(text), "\n")
+	for i, field := range strings.Fields(line)[1:] {
+		if ticks, err := strconv.ParseFloat(field, 64); err == nil && i != 3 && i != 4 && i < 8 { // neither idle nor waiting for a disk
+			sum += ticks
+		}
+	}
+	return sum
 }
 
 // processorTicks is the processor time of a process so far, of its own and the kernel's for it.
@@ -167,7 +181,10 @@ func (b *bench) throughIngress(ctx context.Context, p *plan.Plan) error {
 		ways := []struct {
 			name, scheme string
 			at           netip.AddrPort
-		}{{wayDirect, "http", application}, {wayOutside, "https", outside}, {wayBehind, "https", behind}, {wayIngress, "https", p.IngressAddresses()[0]}}
+		}{
+			{wayDirect, "http", application}, {wayOutside, "https", outside(p)}, {wayBalanced, "https", balancedOutside(p)},
+			{wayIngress, "https", p.IngressAddresses()[0]},
+		}
 		for _, way := range ways {
 			transport := &http.Transport{
 				TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: callers,
@@ -176,12 +193,14 @@ func (b *bench) throughIngress(ctx context.Context, p *plan.Plan) error {
 				},
 			}
 			defer transport.CloseIdleConnections()
+			worked := hostTicks()
 			rate, tail, err := ask(ctx, &http.Client{Transport: transport, Timeout: 5 * time.Second}, way.scheme+"://"+p.Network.Console+"/hostname")
 			if err != nil {
 				return fmt.Errorf("%s: %w", way.name, err)
 			}
 			b.samples.add(askedRate+way.name, rate)
 			b.samples.add(askedTail+way.name, tail)
+			b.samples.add(askedWork+way.name, (hostTicks()-worked)/ticksOfSecond/(rate*asked.Seconds()))
 		}
 		return nil
 	})
