@@ -14,6 +14,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"craton.dev/craton/pki"
@@ -35,12 +37,14 @@ func (c *Cluster) renewCertificates(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	changed := map[string][]firstboot.File{}
+	var renew []plan.Machine
 	for _, m := range running {
 		files, err := firstboot.MasterSecrets(c.Plan, m.Name, c.Secrets)
 		if err != nil {
 			return err
 		}
-		changed, err := c.changedFiles(ctx, m, files)
+		differ, err := c.changedFiles(ctx, m, files)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -48,15 +52,31 @@ func (c *Cluster) renewCertificates(ctx context.Context) error {
 			c.opt.say("%v", err)
 			continue
 		}
-		if len(changed) == 0 {
-			continue
+		if len(differ) > 0 {
+			changed[m.Name], renew = differ, append(renew, m)
 		}
-		c.opt.say("renewing %d files with certificates on %s", len(changed), m.Name)
-		if err := c.ReplaceSecrets(ctx, m, changed); err != nil {
+	}
+	if len(renew) == 0 {
+		return nil
+	}
+	// One after another, so that the others go on meanwhile. Where all have ended there is
+	// nothing to keep up, and none can be ready before most have theirs.
+	oneByOne := c.anyServes(ctx, running)
+	for _, m := range renew {
+		c.opt.say("renewing %d files with certificates on %s", len(changed[m.Name]), m.Name)
+		if err := c.ReplaceSecrets(ctx, m, changed[m.Name]); err != nil {
 			return err
 		}
-		// One after another, so that the others go on meanwhile. Where theirs have ended too,
-		// this one cannot be ready before they have theirs.
+		if oneByOne {
+			if err := c.awaitOwnAPI(ctx, m, renewPatience); err != nil && ctx.Err() != nil {
+				return err
+			}
+		}
+	}
+	if oneByOne {
+		return nil
+	}
+	for _, m := range renew {
 		if err := c.awaitOwnAPI(ctx, m, renewPatience); err != nil && ctx.Err() != nil {
 			return err
 		}
@@ -115,6 +135,36 @@ func (c *Cluster) ReplaceSecrets(ctx context.Context, m plan.Machine, files []fi
 func (c *Cluster) awaitOwnAPI(ctx context.Context, m plan.Machine, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	for {
+		err := c.askOwnAPI(ctx, m)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: its API server is not ready: %w", m.Name, err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// anyServes tells whether one of the masters' own API servers is ready.
+func (c *Cluster) anyServes(ctx context.Context, masters []plan.Machine) bool {
+	var ready atomic.Bool
+	var all sync.WaitGroup
+	for _, m := range masters {
+		all.Go(func() {
+			if c.askOwnAPI(ctx, m) == nil {
+				ready.Store(true)
+			}
+		})
+	}
+	all.Wait()
+	return ready.Load()
+}
+
+// askOwnAPI asks a master's own API server once whether it is ready.
+func (c *Cluster) askOwnAPI(ctx context.Context, m plan.Machine) error {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(c.Secrets.Authorities[pki.KubernetesCA].Cert)
 	client := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{
@@ -124,23 +174,17 @@ func (c *Cluster) awaitOwnAPI(ctx context.Context, m plan.Machine, limit time.Du
 		},
 	}}
 	url := "https://" + netip.AddrPortFrom(m.Address, c.Plan.Network.APIPort).String() + "/readyz"
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		answer, err := client.Do(request)
-		if err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return nil
-			}
-			err = fmt.Errorf("%s: %s", url, answer.Status)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s: its API server is not ready: %w", m.Name, err)
-		case <-time.After(200 * time.Millisecond):
-		}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
 	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, answer.Status)
+	}
+	return nil
 }
