@@ -215,11 +215,12 @@ func (l *lab) diagnose(t *testing.T) {
 
 // Namespaces of the surroundings from which these tests connect.
 const (
-	user    = "user"
-	outside = "outside"
+	user     = "user"
+	outside  = "outside"
+	balancer = "balancer"
 )
 
-// in runs f in a network namespace of the cluster: user, outside, or a machine's. What f
+// in runs f in a network namespace of the cluster: user, outside, balancer, or a machine's. What f
 // opens there, stays there.
 func (l *lab) in(t *testing.T, where string, f func()) {
 	t.Helper()

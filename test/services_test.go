@@ -53,11 +53,12 @@ func TestServices(t *testing.T) {
 	needHost(t)
 	l := newLab(t, servicesCluster)
 	t.Cleanup(func() { l.diagnose(t) })
-	l.write(t, 1, 1)
+	const infra = "infra: 1" // so that there is every kind of peer
+	l.write(t, 1, 1, infra)
 	l.up(t)
 	before, listening := l.objects(t), l.listening(t)
 
-	on := metricsOptions(t)
+	on := append(append([]string{infra}, metricsOptions(t)...), "  readOnlyPort: true")
 	l.write(t, 1, 1, on...)
 	l.up(t)
 	l.ready(t)
@@ -72,7 +73,7 @@ func TestServices(t *testing.T) {
 	l.alertsAre(t, 40*time.Second, "none fires", func(firing []string) bool { return len(firing) == 0 })
 	l.prometheusRefusesPods(t)
 
-	l.write(t, 1, 1, append(append([]string{"profile: minimal"}, on...), "  readOnlyPort: true")...)
+	l.write(t, 1, 1, append([]string{"profile: minimal"}, on...)...)
 	l.up(t)
 	l.services(t)
 
@@ -81,7 +82,7 @@ func TestServices(t *testing.T) {
 	master, worker := machines(p, contract.Master)[0], machines(p, contract.Worker)[0]
 	exporter, _ := contract.ByID("worker.ingress.node-exporter")
 	at := netip.AddrPortFrom(worker.Address, exporter.Ports[0].First)
-	l.write(t, 1, 1, "profile: minimal")
+	l.write(t, 1, 1, "profile: minimal", infra)
 	l.switched(t, "shuts", func() bool {
 		c, err := l.dialWithin(t, master.Name, at, 2*time.Second) // a lost packet is sent again after one
 		if err == nil {
@@ -89,7 +90,7 @@ func TestServices(t *testing.T) {
 		}
 		return err != nil
 	})
-	l.write(t, 1, 1)
+	l.write(t, 1, 1, infra)
 	l.up(t)
 	l.ready(t)
 	eventually(t, 20*time.Second, func() error { return same("objects", before, l.objects(t)) })
@@ -228,8 +229,9 @@ func (l *lab) services(t *testing.T) {
 	for where, address := range l.peers(t) {
 		peers[where] = address
 	}
-	if len(peers) < 4 {
-		t.Fatalf("%d kinds of peers, expected user network, outside, a master and a worker", len(peers))
+	peers[balancer] = p.Network.LoadBalancer
+	if len(peers) != 6 {
+		t.Fatalf("%d kinds of peers, expected user network, outside, load balancer, a master, an infra machine and a worker", len(peers))
 	}
 	for _, s := range services {
 		c, ok := contract.ByID(s.clause)
