@@ -61,6 +61,10 @@ var (
 	holdIdle = time.Minute
 )
 
+// holdChunk is how many rows are read at a time: with what says which object it is, each is ten times
+// the row, and the Console has little memory.
+const holdChunk = 250
+
 // fromHeld is the page where its rows are held and the person may list them; nil otherwise.
 func (p *Person) fromHeld(ctx context.Context, ask Ask) *Page {
 	h := p.held
@@ -133,7 +137,7 @@ func (p *Person) follow(ctx context.Context, h *held) error {
 	var rows []heldRow
 	g := &gathered{page: &Page{}}
 	g.every = func(r Row) { rows = append(rows, holdRow(g.page.Columns, r, time.Now())) }
-	for s := (Select{Limit: chunk}); ; {
+	for s := (Select{Limit: holdChunk}); ; {
 		list, err := p.tableChunk(ctx, h.kind, "", s, g)
 		if err != nil {
 			return err
