@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"craton.dev/craton/contract"
@@ -165,16 +166,16 @@ func (r *run) sufficient(ctx context.Context) error {
 	// A proof that goes on has tried all of them before: that nothing is amiss, the quick ones show.
 	earlier := r.proof.Sufficient.Operations
 	goesOn := len(earlier) > 0 && !slices.ContainsFunc(earlier, func(one Result) bool { return !one.OK })
-	results := r.try(ctx, r.chosen(func(o operation.Operation) bool { return !goesOn || !o.Slow && !o.Disturbs }), false)
+	results := r.try(ctx, r.chosen(func(o operation.Operation) bool { return !goesOn || !o.Slow && !o.Disturbs }), few, false)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	// One that was just unlucky, on a host that is busy with something else, may try again.
 	for i, one := range results {
 		if !one.OK {
-			again := r.try(ctx, r.chosen(func(o operation.Operation) bool { return o.ID == one.ID }), false)
+			again := r.try(ctx, r.chosen(func(o operation.Operation) bool { return o.ID == one.ID }), few, false)
 			if again[0].OK {
-				again[0].Detail += "; at the second try: " + one.Detail
+				again[0].Detail += "; at try 2: " + one.Detail
 			}
 			results[i] = again[0]
 		}
@@ -221,13 +222,13 @@ func (r *run) chosen(want func(operation.Operation) bool) []operation.Operation 
 	})
 }
 
-// atOnce is how many operations are tried at the same time while all rules are there. Without a clause
-// all are: most of what breaks only waits.
-const atOnce = 6
+// few is how many operations are tried at the same time where each is to have the machines' attention. When
+// a clause has just been taken out all are: most of what breaks only waits.
+const few = 6
 
-// try tries operations: at the same time those that disturb nobody, then the others. Where a
+// try tries operations: so many at the same time of those that disturb nobody, then the others. Where a
 // clause is out, an operation gets twice as long as it took before, and some seconds.
-func (r *run) try(ctx context.Context, ops []operation.Operation, out bool) []Result {
+func (r *run) try(ctx context.Context, ops []operation.Operation, atOnce int, out bool) []Result {
 	results := make([]Result, len(ops))
 	one := func(i int) {
 		o, limit := ops[i], ops[i].Limit
@@ -243,24 +244,18 @@ func (r *run) try(ctx context.Context, ops []operation.Operation, out bool) []Re
 			results[i].Detail = strings.ReplaceAll(fmt.Sprintf("%.400s", err.Error()), "\n", "; ")
 		}
 	}
-	done, room := make(chan bool), make(chan bool, atOnce)
-	waiting := 0
+	var all sync.WaitGroup
+	room := make(chan bool, max(atOnce, 1))
 	for i, o := range ops {
 		if !o.Disturbs {
-			waiting++
-			go func() {
-				if !out {
-					room <- true
-					defer func() { <-room }()
-				}
+			all.Go(func() {
+				room <- true
+				defer func() { <-room }()
 				one(i)
-				done <- true
-			}()
+			})
 		}
 	}
-	for range waiting {
-		<-done
-	}
+	all.Wait()
 	for i, o := range ops {
 		if o.Disturbs && ctx.Err() == nil {
 			one(i)
@@ -354,22 +349,27 @@ func (r *run) without(ctx context.Context, id string, predicted []string, ops []
 	return results, after[chain].Packets - drops[chain].Packets, err
 }
 
-// confirmed tries operations while a clause is out. What nobody expected to break may have been
-// unlucky: it breaks if it does so twice.
+// tries are how often in a row an operation that nobody expected to break has to, before it counts.
+const tries = 3
+
+// confirmed tries operations while a clause is out. What nobody expected to break may have been unlucky,
+// on a host that is busy with something else. One that works once without the clause does not need it.
 func (r *run) confirmed(ctx context.Context, ops []operation.Operation, predicted []string) []Result {
-	results := r.try(ctx, ops, true)
-	var places []int
-	var unlucky []operation.Operation
-	for i, one := range results {
-		if !one.OK && !slices.Contains(predicted, one.ID) && ctx.Err() == nil {
-			places, unlucky = append(places, i), append(unlucky, ops[i])
+	results := r.try(ctx, ops, len(ops), true)
+	for n := 2; n <= tries; n++ {
+		var places []int
+		var unlucky []operation.Operation
+		for i, one := range results {
+			if !one.OK && !slices.Contains(predicted, one.ID) && ctx.Err() == nil {
+				places, unlucky = append(places, i), append(unlucky, ops[i])
+			}
 		}
-	}
-	for j, again := range r.try(ctx, unlucky, true) {
-		if again.OK {
-			again.Detail += "; at the second try: " + results[places[j]].Detail
+		for j, again := range r.try(ctx, unlucky, few, true) {
+			if again.OK {
+				again.Detail += fmt.Sprintf("; at try %d: %s", n, results[places[j]].Detail)
+			}
+			results[places[j]] = again
 		}
-		results[places[j]] = again
 	}
 	return results
 }
@@ -389,7 +389,7 @@ func (r *run) returned(ctx context.Context, n *Necessity) error {
 	}
 	var last []Result
 	for end := time.Now().Add(returns); len(waiting) > 0; {
-		last = r.try(ctx, waiting, false)
+		last = r.try(ctx, waiting, few, false)
 		waiting = slices.DeleteFunc(waiting, func(o operation.Operation) bool {
 			return slices.ContainsFunc(last, func(one Result) bool { return one.ID == o.ID && one.OK })
 		})

@@ -150,6 +150,28 @@ func TestDifferencesAreFindings(t *testing.T) {
 	}
 }
 
+// TestBadLuckIsNoFinding protects from a finding that says something about the host only: what does not work
+// at once, and works a moment later while the clause is still out, does not need it.
+func TestBadLuckIsNoFinding(t *testing.T) {
+	for failures, finding := range map[int]bool{tries - 1: false, tries: true} {
+		p, f := makePlan(t, "profile: minimal\n"), &fabric{}
+		ops := obeying(t, p, f, nil)
+		i := slices.IndexFunc(ops, func(o operation.Operation) bool { return o.ID == "node-port" })
+		works, left := ops[i].Do, failures
+		ops[i].Do = func(ctx context.Context, s *operation.Stage) (string, error) {
+			if !slices.Contains(f.now.Opening(), "master.ingress.ssh") && left > 0 {
+				left--
+				return "", errors.New("the host is busy")
+			}
+			return works(ctx, s)
+		}
+		proof, err := Run(t.Context(), Options{Plan: p, Fabric: f, Operations: ops, Clauses: []string{"master.ingress.ssh"}})
+		if err != nil || len(proof.Findings()) > 0 != finding {
+			t.Errorf("node-port fails %d times: %v, findings %q", failures, err, proof.Findings())
+		}
+	}
+}
+
 // TestNothingIsTakenOutOfABrokenCluster protects from verdicts that mean nothing.
 func TestNothingIsTakenOutOfABrokenCluster(t *testing.T) {
 	p, f := makePlan(t, "profile: minimal\n"), &fabric{}
