@@ -44,6 +44,8 @@ func testLock(t *testing.T) {
 	if err := second.acquire(t.Context(), 10*time.Second); err != nil {
 		t.Error(err)
 	}
+	// For the release itself to be over.
+	synctest.Wait()
 	if took := time.Since(began); took != 300*time.Millisecond { // it looks every 100 ms
 		t.Errorf("it had its turn after %s, expected 300ms: at the first look after the other one ended", took)
 	}
