@@ -219,7 +219,7 @@ func (l *lab) services(t *testing.T) {
 	services := []service{
 		{"node exporter", "worker.ingress.node-exporter", "http", "/metrics", both, options.NodeExporter},
 		{"cAdvisor", "worker.ingress.cadvisor", "http", "/metrics", []contract.Role{contract.Worker}, options.CAdvisor},
-		{"kubelet", "worker.ingress.kubelet", "https", "/healthz", both, true},
+		{"kubelet", "worker.ingress.kubelet", "https", "/healthz", append([]contract.Role{contract.Infra}, both...), true},
 		{"read-only kubelet", "master.ingress.kubelet-read-only", "http", "/healthz", []contract.Role{contract.Master}, options.ReadOnlyPort},
 	}
 	peers := map[string]netip.Addr{}
