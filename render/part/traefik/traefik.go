@@ -147,8 +147,9 @@ func daemonSet(in part.Input, where plan.Ingress) (*appsv1.DaemonSet, error) {
 		Env: append(part.APIEnv(in.Plan), part.FieldEnv("HOST_IP", "status.hostIP"),
 			// The collector is asked to trade some time for memory.
 			corev1.EnvVar{Name: "GOGC", Value: "50"}),
+		// All that users ask for goes through it: on a machine that is busy it gets as much as the names' server.
 		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
-			corev1.ResourceCPU: resource.MustParse("20m"), corev1.ResourceMemory: resource.MustParse("60Mi"),
+			corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("60Mi"),
 		}},
 	}
 	pod := corev1.PodSpec{
