@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"craton.dev/craton/cluster"
+	"craton.dev/craton/contract"
 	"craton.dev/craton/machines/local"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/pki"
@@ -212,7 +213,8 @@ func (c *Cluster) bring(ctx context.Context, m plan.Machine) manifests.Bring {
 	if !c.founded() {
 		return manifests.Bring{Founding: first, Joining: !first}
 	}
-	return manifests.Bring{Joining: c.answers(ctx)}
+	// Only a master starts otherwise where the API answers: no other machine waits for that.
+	return manifests.Bring{Joining: m.Role == contract.Master && c.answers(ctx)}
 }
 
 // firstBoot is the machine's first-boot configuration in the format that the file asks for.
