@@ -18,12 +18,11 @@ import (
 )
 
 // TestJoiningMaster protects how a master joins that has no API server yet: by the API's name, once its member of etcd
-// has a vote, and that its kubelet turns to the machine's own API server then; and that a master which begins
-// asks no other.
+// has a vote; and that a master which begins asks no other.
 func TestJoiningMaster(t *testing.T) {
 	p := example.Plan(t, 3, 0)
 	own := "https://" + p.Machines[1].Address.String() + ":443"
-	const name, script = "https://demo-k8s.example.com:443", "/usr/local/sbin/craton-own-api"
+	const name = "https://demo-k8s.example.com:443"
 	joins := options
 	joins.Joins, joins.JoinsAfter = true, netip.MustParseAddrPort("127.0.0.1:2381")
 	for _, c := range []struct {
@@ -61,16 +60,13 @@ func TestJoiningMaster(t *testing.T) {
 // that is ready. The script of a real master runs, but for its paths and the servers.
 func TestServerOfKubelet(t *testing.T) {
 	p := example.Plan(t, 3, 1)
-	var script string
-	for _, m := range p.Machines[:1] {
-		c := render(t, p, m.Name)
-		script = file(t, c, "/usr/local/sbin/craton-server")
-		for _, verb := range []string{"choose", "turn"} {
-			if !slices.ContainsFunc(c.Units, func(u firstboot.Unit) bool {
-				return u.Enabled && strings.Contains(u.Contents, "ExecStart=/usr/local/sbin/craton-server "+verb+"\n")
-			}) {
-				t.Errorf("%s: no unit has the kubelet %s its API server", m.Name, verb)
-			}
+	master := render(t, p, p.Machines[0].Name)
+	script := file(t, master, "/usr/local/sbin/craton-server")
+	for _, verb := range []string{"choose", "turn"} {
+		if !slices.ContainsFunc(master.Units, func(u firstboot.Unit) bool {
+			return u.Enabled && strings.Contains(u.Contents, "ExecStart=/usr/local/sbin/craton-server "+verb+"\n")
+		}) {
+			t.Errorf("%s: no unit has the kubelet %s its API server", master.Hostname, verb)
 		}
 	}
 	for _, m := range p.Machines {
