@@ -3,9 +3,16 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"craton.dev/craton/cli"
 )
 
-func main() { os.Exit(cli.Main()) }
+func main() {
+	if err := setClientLog(os.Getenv(logLevel)); err != nil {
+		fmt.Fprintln(os.Stderr, "craton:", err)
+		os.Exit(2) // as for any wrong usage
+	}
+	os.Exit(cli.Main())
+}
