@@ -83,15 +83,24 @@ func (c *Cluster) awaitAPI(ctx context.Context) error {
 	}
 	c.opt.say("waiting for the API at %s", c.Plan.Network.APIServer)
 	return c.await(ctx, 5*time.Minute, 50*time.Millisecond, func(ctx context.Context) (string, error) {
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
-		if err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error(); err != nil {
-			// A connection whose other end has fallen silent would be used again and again.
-			utilnet.CloseIdleConnectionsFor(client.Discovery().RESTClient().(*rest.RESTClient).Client.Transport)
+		if err := askAPI(ctx, client, 3*time.Second); err != nil {
 			return "the API is not ready: " + err.Error(), nil
 		}
 		return "", nil
 	})
+}
+
+// askAPI asks the API once whether it is ready.
+func askAPI(ctx context.Context, client *kubernetes.Clientset, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	asked := client.Discovery().RESTClient()
+	err := asked.Get().AbsPath("/readyz").Do(ctx).Error()
+	if err != nil {
+		// A connection whose other end has fallen silent would be used again and again.
+		utilnet.CloseIdleConnectionsFor(asked.(*rest.RESTClient).Client.Transport)
+	}
+	return err
 }
 
 // kubeconfigFile is the administrator's kubeconfig in the cluster's folder.

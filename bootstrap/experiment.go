@@ -66,7 +66,7 @@ func (c *Cluster) Stage(ctx context.Context) (stage *operation.Stage, closeStage
 		Platform: c.Platform, Plan: c.Plan, Secrets: c.Secrets, Kubeconfig: kubeconfig,
 		Image: payload.Image("agnhost"), Images: imagesToPull(),
 		Start: func(ctx context.Context, m plan.Machine) error {
-			config, err := c.firstBoot(ctx, m, c.bring(ctx, m))
+			config, err := c.firstBoot(ctx, m, c.bring(m, func() bool { return c.answers(ctx) }))
 			if err != nil {
 				return err
 			}

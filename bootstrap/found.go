@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"k8s.io/client-go/kubernetes"
 )
 
 // foundedFile, in the cluster's folder, is there once the cluster has answered. From then
@@ -38,16 +36,17 @@ func (c *Cluster) note(file string) error {
 	return os.WriteFile(filepath.Join(c.Dir, file), nil, 0o600)
 }
 
-// answers says whether the cluster's API does.
-func (c *Cluster) answers(ctx context.Context) bool {
-	client, err := c.clientset()
-	return err == nil && answers(ctx, client)
-}
+// answerTime is how long the API may take to answer where nothing waits for it.
+const answerTime = 2 * time.Second
 
-func answers(ctx context.Context, client kubernetes.Interface) bool {
-	short, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(short).Error() == nil
+// answers says whether the cluster's API does. Where no master runs, that is known without a
+// question that nobody hears.
+func (c *Cluster) answers(ctx context.Context) bool {
+	if running, err := c.runningMasters(ctx); err == nil && len(running) == 0 {
+		return false
+	}
+	client, err := c.clientset()
+	return err == nil && askAPI(ctx, client, answerTime) == nil
 }
 
 // tellPlan tells a cluster that runs already what is to become of it, before machines come
@@ -64,7 +63,7 @@ func (c *Cluster) tellPlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !answers(ctx, client) {
+	if askAPI(ctx, client, answerTime) != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("ask the API: %w", ctx.Err())
 		}

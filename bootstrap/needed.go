@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,17 +18,10 @@ import (
 	"craton.dev/craton/plan"
 )
 
-// clusterName keeps a name that becomes a folder harmless.
-var clusterName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-
 // possible refuses what can be refused before there is a folder for the cluster.
 func (r *recovery) possible() error {
 	name, b := r.c.Name, r.source.backup
 	switch {
-	case name == "":
-		return misuse("of which cluster? Name it with --cluster")
-	case !clusterName.MatchString(name):
-		return misuse("%q is no name of a cluster", name)
 	case b != nil && b.Header.Cluster != name:
 		return misuse("%s is of cluster %s, not of %s: name the right file or the right cluster", r.o.From, b.Header.Cluster, name)
 	case b != nil:

@@ -126,20 +126,10 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 	if err := c.tellKubelets(ctx); err != nil {
 		return err
 	}
-	client, err := c.clientset()
-	if err != nil {
-		return err
-	}
 	c.opt.say("looking whether all machines and components are ready")
-	said := ""
-	if err := c.await(ctx, 10*time.Minute, 200*time.Millisecond, func(ctx context.Context) (string, error) {
-		reason := c.notReady(ctx, client)
-		if reason != "" && reason != said {
-			said = reason
-			c.opt.say("waiting: %s", reason)
-		}
-		return reason, nil
-	}); err != nil {
+	if err := c.await(ctx, 10*time.Minute, 200*time.Millisecond, c.telling(func(ctx context.Context) (string, error) {
+		return c.notReady(ctx), nil
+	})); err != nil {
 		return err
 	}
 	return c.awaitTrust(ctx)

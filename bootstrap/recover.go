@@ -67,8 +67,11 @@ func Recover(ctx context.Context, o RecoverOptions, opt Options) (*Recovered, er
 			name = b.Header.Cluster
 		}
 	}
+	if name == "" {
+		return nil, misuse("of which cluster? %s does not say: name it with --cluster", o.From)
+	}
 	if r.c, err = named(name, opt); err != nil {
-		return nil, err
+		return nil, Misuse{err}
 	}
 	if err := r.possible(); err != nil {
 		return nil, err

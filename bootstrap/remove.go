@@ -140,14 +140,7 @@ func (c *Cluster) drainWithin(ctx context.Context, client kubernetes.Interface, 
 	if err != nil {
 		return err
 	}
-	said := ""
-	return wait(ctx, limit, 500*time.Millisecond, func(ctx context.Context) (reason string, err error) {
-		defer func() {
-			if reason != "" && reason != said {
-				said = reason
-				c.opt.say("waiting: %s", reason)
-			}
-		}()
+	return wait(ctx, limit, 500*time.Millisecond, c.telling(func(ctx context.Context) (string, error) {
 		pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node})
 		if err != nil {
 			return "the API does not say which pods it has: " + err.Error(), nil
@@ -169,7 +162,7 @@ func (c *Cluster) drainWithin(ctx context.Context, client kubernetes.Interface, 
 		}
 		// A pod that is ending does so without anybody's help.
 		return cmp.Or(kept, there), nil
-	})
+	}))
 }
 
 // stays tells whether a drain leaves the pod alone: a DaemonSet's or the kubelet's own.

@@ -61,24 +61,21 @@ func (c *Cluster) renewCertificates(ctx context.Context) error {
 	}
 	// One after another, so that the others go on meanwhile. Where all have ended there is
 	// nothing to keep up, and none can be ready before most have theirs.
-	oneByOne := c.anyServes(ctx, running)
-	for _, m := range renew {
-		c.opt.say("renewing %d files with certificates on %s", len(changed[m.Name]), m.Name)
-		if err := c.ReplaceSecrets(ctx, m, changed[m.Name]); err != nil {
-			return err
-		}
-		if oneByOne {
-			if err := c.awaitOwnAPI(ctx, m, renewPatience); err != nil && ctx.Err() != nil {
+	atOnce := len(renew)
+	if c.anyServes(ctx, running) {
+		atOnce = 1
+	}
+	for group := range slices.Chunk(renew, atOnce) {
+		for _, m := range group {
+			c.opt.say("renewing %d files with certificates on %s", len(changed[m.Name]), m.Name)
+			if err := c.ReplaceSecrets(ctx, m, changed[m.Name]); err != nil {
 				return err
 			}
 		}
-	}
-	if oneByOne {
-		return nil
-	}
-	for _, m := range renew {
-		if err := c.awaitOwnAPI(ctx, m, renewPatience); err != nil && ctx.Err() != nil {
-			return err
+		for _, m := range group {
+			if err := c.awaitOwnAPI(ctx, m, renewPatience); err != nil && ctx.Err() != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -233,7 +233,7 @@ func (r *replacement) remove(ctx context.Context) error {
 func (r *replacement) start(ctx context.Context) error {
 	r.started = time.Now()
 	r.c.opt.say("starting %s (%s)", r.m.Name, r.m.Address)
-	config, err := r.c.firstBoot(ctx, r.m, r.c.bring(ctx, r.m))
+	config, err := r.c.firstBoot(ctx, r.m, r.c.bring(r.m, func() bool { return r.c.answers(ctx) }))
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"craton.dev/craton/payload"
 	"craton.dev/craton/plan"
@@ -270,23 +269,13 @@ func (c *Cluster) awaitMembers(ctx context.Context, since time.Time) error {
 	if err != nil {
 		return err
 	}
-	said := ""
-	return c.await(ctx, memberTime, 500*time.Millisecond, func(ctx context.Context) (string, error) {
-		held, err := client.CoreV1().ConfigMaps(manifests.System).Get(ctx, manifests.EtcdConfigMap, metav1.GetOptions{})
+	return c.await(ctx, memberTime, 500*time.Millisecond, c.telling(func(ctx context.Context) (string, error) {
+		status, err := etcdStatus(ctx, client)
 		if err != nil {
 			return "the state of etcd's members cannot be read: " + err.Error(), nil
 		}
-		status, err := inventory.ParseEtcd([]byte(held.Data[manifests.EtcdStatusKey]))
-		if err != nil {
-			return "", err
-		}
-		reason := noVote(status, c.masters(), since)
-		if reason != "" && reason != said {
-			said = reason
-			c.opt.say("waiting: %s", reason)
-		}
-		return reason, nil
-	})
+		return noVote(status, c.masters(), since), nil
+	}))
 }
 
 // noVote names a master without a healthy member that has a vote, or is "".

@@ -241,8 +241,6 @@ func TestRecoverPossible(t *testing.T) {
 		cluster, dir string
 		want         string
 	}{
-		"no name":   {"", c.Dir, "--cluster"},
-		"a path":    {"../etc", c.Dir, "no name of a cluster"},
 		"not there": {"demo", t.TempDir(), ErrNone.Error()},
 		"there":     {"demo", c.Dir, ""},
 	} {
@@ -257,5 +255,23 @@ func TestRecoverPossible(t *testing.T) {
 	r := &recovery{c: c, source: &source{}}
 	if err := r.possible(); err == nil || !strings.Contains(err.Error(), "recover from a backup") {
 		t.Errorf("without its authority: %v", err)
+	}
+}
+
+// TestRecoverNames protects every folder but a cluster's own from a recovery, and that whoever has a
+// snapshot alone, which is of no name, is told how to name the cluster.
+func TestRecoverNames(t *testing.T) {
+	c := sample(t, 1)
+	for name, test := range map[string]struct {
+		o    RecoverOptions
+		want string
+	}{
+		"no name": {RecoverOptions{From: snapshotFor(t, c, "3.7.0")}, "--cluster"},
+		"a path":  {RecoverOptions{FromMachine: "demo-master-1", Cluster: "../etc"}, "a cluster's name"},
+	} {
+		_, err := Recover(t.Context(), test.o, Options{})
+		if _, ok := errors.AsType[Misuse](err); !ok || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want a Misuse with %q", name, err, test.want)
+		}
 	}
 }

@@ -157,7 +157,7 @@ func platformObjects(ctx context.Context, client kubernetes.Interface) (health.O
 }
 
 // notReady is the first reason why the cluster is not ready, as a sentence; "" where it is.
-func (c *Cluster) notReady(ctx context.Context, client kubernetes.Interface) string {
+func (c *Cluster) notReady(ctx context.Context) string {
 	s, err := c.Status(ctx)
 	if err != nil {
 		return err.Error()

@@ -105,6 +105,19 @@ func (c *Cluster) await(ctx context.Context, limit, pause time.Duration, check f
 	return err
 }
 
+// telling is a check that also says each new reason to wait, once.
+func (c *Cluster) telling(check func(context.Context) (wait string, err error)) func(context.Context) (string, error) {
+	said := ""
+	return func(ctx context.Context) (string, error) {
+		reason, err := check(ctx)
+		if reason != "" && reason != said {
+			said = reason
+			c.opt.say("waiting: %s", reason)
+		}
+		return reason, err
+	}
+}
+
 // wait is await without a look at the machines.
 func wait(ctx context.Context, limit, pause time.Duration, check func(context.Context) (wait string, err error)) error {
 	limited, cancel := context.WithTimeout(ctx, limit)

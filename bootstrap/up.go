@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -191,10 +192,11 @@ func (c *Cluster) startMachines(ctx context.Context) error {
 	}
 	group, starting := errgroup.WithContext(ctx)
 	group.SetLimit(4)
+	answers := sync.OnceValue(func() bool { return c.answers(starting) })
 	for _, m := range off {
 		group.Go(func() error {
 			c.opt.say("starting %s (%s)", m.Name, m.Address)
-			config, err := c.firstBoot(starting, m, c.bring(starting, m))
+			config, err := c.firstBoot(starting, m, c.bring(m, answers))
 			if err != nil {
 				return err
 			}
@@ -207,14 +209,14 @@ func (c *Cluster) startMachines(ctx context.Context) error {
 	return c.renewCertificates(ctx) // of those that were off
 }
 
-// bring is how a machine is to start where nothing has been lost.
-func (c *Cluster) bring(ctx context.Context, m plan.Machine) manifests.Bring {
+// bring is how a machine is to start where nothing has been lost. Only for a master is it asked
+// whether the API answers: another machine starts in the same way, and does not wait for that.
+func (c *Cluster) bring(m plan.Machine, answers func() bool) manifests.Bring {
 	first := m.Name == c.Plan.Machines[0].Name // masters come first
 	if !c.founded() {
 		return manifests.Bring{Founding: first, Joining: !first}
 	}
-	// Only a master starts otherwise where the API answers: no other machine waits for that.
-	return manifests.Bring{Joining: m.Role == contract.Master && c.answers(ctx)}
+	return manifests.Bring{Joining: m.Role == contract.Master && answers()}
 }
 
 // firstBoot is the machine's first-boot configuration in the format that the file asks for.
