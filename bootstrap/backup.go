@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"craton.dev/craton/backup"
+	"craton.dev/craton/durable"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/snapshot"
@@ -165,11 +166,7 @@ func writeBackup(out string, write func(*os.File) error) (n int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("write %s: %w", out, err)
 	}
-	folder, err := os.Open(filepath.Dir(out))
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), errors.Join(folder.Sync(), folder.Close())
+	return info.Size(), durable.SyncFolder(filepath.Dir(out))
 }
 
 // payloadVersion is the version of a component that this craton brings.

@@ -13,8 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moby/sys/atomicwriter"
-
+	"craton.dev/craton/durable"
 	"craton.dev/craton/plan"
 )
 
@@ -69,18 +68,9 @@ func (s store) read(name string) ([]byte, error) {
 	return data, os.Chmod(path, fileMode)
 }
 
-// write replaces a file as a whole: its content is on the disk before it gets its name.
+// write replaces a file: what it keeps, nobody can make anew.
 func (s store) write(name string, data []byte) error {
-	path := filepath.Join(s.dir, name)
-	if err := atomicwriter.WriteFile(path, data, fileMode); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return durable.WriteFile(filepath.Join(s.dir, name), data, fileMode)
 }
 
 func (s store) damaged(name string, err error, lost string) error {

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"craton.dev/craton/durable"
 )
 
 // The changes of the disk. Each is asked for first, and is on the disk when it returns.
@@ -106,12 +108,9 @@ func (d *Disk) removeAll(path string) error {
 
 // syncDir has the kernel write a folder: a rename that is in memory only is gone after a crash.
 func syncDir(dir string) error {
-	f, err := os.Open(dir)
+	err := durable.SyncFolder(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return err
 }

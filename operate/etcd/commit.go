@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"craton.dev/craton/durable"
 )
 
 // CommitLog declares all entries of a member's log committed, and returns the last one's
@@ -186,5 +188,5 @@ func appendRecord(path string, file []byte, t tail) error {
 	if surplus := len(file) - len(whole); surplus > 0 {
 		whole = append(whole, make([]byte, surplus)...)
 	}
-	return write(path, whole)
+	return durable.WriteFile(path, whole, 0o600)
 }

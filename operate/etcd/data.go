@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"craton.dev/craton/durable"
 )
 
 // data is a member's data directory, as etcd lays it out, and what lies beside it.
@@ -41,7 +43,7 @@ func (d data) prepare(what string) error {
 	if err := os.MkdirAll(d.memberDir(), 0o700); err != nil {
 		return err
 	}
-	return write(d.preparedPath(), []byte(what+"\n"))
+	return durable.WriteFile(d.preparedPath(), []byte(what+"\n"), 0o600)
 }
 
 // prepared is what the directory was made ready for, or "".
@@ -77,7 +79,7 @@ func (d data) mark(cluster string, now time.Time) error {
 	if err := os.MkdirAll(filepath.Dir(d.dir), 0o700); err != nil {
 		return err
 	}
-	return write(d.markerPath(), append(text, '\n'))
+	return durable.WriteFile(d.markerPath(), append(text, '\n'), 0o600)
 }
 
 // marked is nil where there never was a cluster here. A note that cannot be read counts.
@@ -103,7 +105,7 @@ func (d data) moveAside(why string, now time.Time) (string, error) {
 	if err := os.Rename(d.dir, to); err != nil {
 		return "", fmt.Errorf("move the data aside: %w; %s must not be a mount point itself, but a folder in one", err, d.dir)
 	}
-	return to, syncDir(filepath.Dir(to))
+	return to, durable.SyncFolder(filepath.Dir(to))
 }
 
 // usable tells whether a log is one that etcd can go on with. A machine that started the
@@ -148,7 +150,7 @@ func (d data) clear(now time.Time) error {
 			return fmt.Errorf("move aside what an unfinished start left: %w", err)
 		}
 	}
-	return errors.Join(syncDir(d.memberDir()), syncDir(to), syncDir(filepath.Dir(to)))
+	return errors.Join(durable.SyncFolder(d.memberDir()), durable.SyncFolder(to), durable.SyncFolder(filepath.Dir(to)))
 }
 
 // free is the path, or one like it that nothing has yet: a second may see two.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-logr/logr"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"craton.dev/craton/durable"
 )
 
 // Options are what Join needs to know of its machine.
@@ -220,7 +222,7 @@ func (j *joining) out(state, initialCluster, token string) error {
 	if err != nil {
 		return err
 	}
-	return write(j.Out, text)
+	return durable.WriteFile(j.Out, text, 0o600)
 }
 
 // wait goes step by step until the machine has a member.

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"craton.dev/craton/durable"
 )
 
 // errEnded: there are others, and this machine's member was a temporary one.
@@ -16,5 +18,5 @@ func (j *joining) end() error {
 		return err
 	}
 	j.Log.Info("the others do without this temporary member: it is not started again")
-	return syncDir(filepath.Dir(j.Manifest))
+	return durable.SyncFolder(filepath.Dir(j.Manifest))
 }
