@@ -101,6 +101,8 @@ var rules = []rule{
 		"the command line is thin: what it does can be used without it"},
 	{"...", []string{"architecture"}, nil,
 		"it holds tests only"},
+	{"...", []string{"golden"}, nil,
+		"it is for tests: what imports it has their flag"},
 
 	{"packets", effects, nil, "the same rules give the same answer, on any host"},
 	{"filter/...", effects, nil, "a file of rules can be read on any host, without running what wrote it"},

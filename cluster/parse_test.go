@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,9 +10,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "rewrite golden files")
+	"craton.dev/craton/golden"
+)
 
 // A name alone is a whole file; this is what it means. Other packages rely on each value.
 func TestParseDefaults(t *testing.T) {
@@ -113,23 +112,7 @@ func TestParseManyErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Parse("many.yaml", data)
-	golden(t, "testdata/many.errors", fmt.Sprintln(err))
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got; -update rewrites it):\n%s", path, d)
-	}
+	golden.Check(t, "many.errors", fmt.Sprintln(err))
 }
 
 // The errors can be taken apart by programs: by position and field, and by errors.As.

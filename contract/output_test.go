@@ -3,34 +3,13 @@ package contract
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"craton.dev/craton/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// golden compares got with a golden file under testdata, or rewrites the file.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-file +now; -update rewrites it):\n%s", name, diff)
-	}
-}
 
 // The statements are what users read: a change of any is reviewed as one.
 func TestStatements(t *testing.T) {
@@ -38,7 +17,7 @@ func TestStatements(t *testing.T) {
 	for _, c := range Clauses() {
 		b.WriteString(c.ID + ": " + c.Statement() + "\n")
 	}
-	golden(t, "statements.golden", b.String())
+	golden.Check(t, "statements.golden", b.String())
 }
 
 // The table's layout: roles grouped, derived clauses told apart, inferred fields named.
@@ -50,7 +29,7 @@ func TestTable(t *testing.T) {
 	if err := WriteTable(&b, Select(Infra, Should, Derived)); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "table.golden", b.String())
+	golden.Check(t, "table.golden", b.String())
 }
 
 // No statement is a sentence of the document: the project holds its facts only.

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"craton.dev/craton/contract"
+	"craton.dev/craton/golden"
 )
 
 // TestDiff shows the changes that files make.
@@ -23,7 +24,7 @@ func TestDiff(t *testing.T) {
 		if err := Diff(parse(t, texts[0]), parse(t, texts[1])).WriteTable(&out); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name, out.Bytes())
+		golden.Check(t, name, out.Bytes())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"craton.dev/craton/contract"
+	"craton.dev/craton/golden"
 )
 
 // TestExplain asks one cluster what is open and why.
@@ -137,5 +138,5 @@ func TestExplanations(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	golden(t, "explanations.golden", out.Bytes())
+	golden.Check(t, "explanations.golden", out.Bytes())
 }

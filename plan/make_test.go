@@ -14,6 +14,7 @@ import (
 
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
+	"craton.dev/craton/golden"
 )
 
 // TestPlans shows whole plans: what changes here changes what is opened in clusters.
@@ -26,7 +27,7 @@ func TestPlans(t *testing.T) {
 		if err := WriteTable(&out, parse(t, text)); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name, out.Bytes())
+		golden.Check(t, name, out.Bytes())
 	}
 }
 
@@ -38,7 +39,7 @@ func TestPlanJSON(t *testing.T) {
 	if err := WriteJSON(&out, p); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "1+1-minimal.json", out.Bytes())
+	golden.Check(t, "1+1-minimal.json", out.Bytes())
 	var back Plan
 	if err := json.Unmarshal(out.Bytes(), &back); err != nil {
 		t.Fatal(err)

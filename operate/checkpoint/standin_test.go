@@ -1,19 +1,17 @@
 package checkpoint
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"craton.dev/craton/golden"
+)
 
 // objects are what the test's pods read.
 func objects() Objects {
@@ -64,19 +62,8 @@ func TestStandIn(t *testing.T) {
 			t.Errorf("%s: %v", file, err)
 			continue
 		}
-		golden := strings.Replace(file, "pod-", "stand-in-", 1)
-		if *update {
-			if err := os.WriteFile(golden, []byte(render(c)), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), render(c)); diff != "" {
-			t.Errorf("%s differs (-update rewrites it):\n%s", golden, diff)
-		}
+		standIn := strings.Replace(file, "pod-", "stand-in-", 1)
+		golden.Check(t, filepath.Base(standIn), render(c))
 		// What a static pod may not have, the API would refuse the mirror pod for.
 		made := &corev1.Pod{}
 		if err := yaml.UnmarshalStrict(c.Manifest, made); err != nil {
@@ -84,11 +71,11 @@ func TestStandIn(t *testing.T) {
 		}
 		secrets, maps := Needs(made)
 		if len(secrets)+len(maps) > 0 || made.Spec.ServiceAccountName != "" || made.Spec.NodeName != "" || len(made.OwnerReferences) > 0 {
-			t.Errorf("%s still refers to the API: %v %v %+v", golden, secrets, maps, made)
+			t.Errorf("%s still refers to the API: %v %v %+v", standIn, secrets, maps, made)
 		}
 		for _, c := range made.Spec.Containers {
 			if len(c.Ports) > 0 {
-				t.Errorf("%s: container %s has ports, for which the real pod would wait", golden, c.Name)
+				t.Errorf("%s: container %s has ports, for which the real pod would wait", standIn, c.Name)
 			}
 		}
 	}

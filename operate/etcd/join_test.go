@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"context"
-	"flag"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,9 +11,9 @@ import (
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/yaml"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"craton.dev/craton/golden"
+)
 
 // joinOptions are for a machine on which nothing is yet.
 func joinOptions(t *testing.T) Options {
@@ -173,19 +172,7 @@ func TestConfiguration(t *testing.T) {
 		}
 		tokens[c.InitialClusterToken] = true
 		text := strings.NewReplacer(c.InitialClusterToken, "TOKEN", o.DataDir, "DATADIR").Replace(string(got))
-		golden := filepath.Join("testdata", "first.yaml")
-		if *update {
-			if err := os.WriteFile(golden, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if text != string(want) {
-			t.Errorf("%s differs; run with -update and look at the difference:\n%s", golden, text)
-		}
+		golden.Check(t, "first.yaml", text)
 	}
 }
 

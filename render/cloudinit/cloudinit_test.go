@@ -4,22 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
 
 	"craton.dev/craton/command"
+	"craton.dev/craton/golden"
 	"craton.dev/craton/render/cloudinit"
 	"craton.dev/craton/render/firstboot"
 	"craton.dev/craton/render/internal/example"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func machine(t *testing.T, name string) *firstboot.Config {
 	t.Helper()
@@ -42,20 +39,7 @@ func render(t *testing.T, c *firstboot.Config) []byte {
 
 // TestGolden protects the text of a worker's configuration.
 func TestGolden(t *testing.T) {
-	got := render(t, machine(t, "demo-worker-1"))
-	const path = "testdata/worker.yaml"
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v: run the test with -update", err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
+	golden.Check(t, "worker.yaml", render(t, machine(t, "demo-worker-1")))
 }
 
 // TestSchema protects that the real cloud-init accepts the file, and shows that the check

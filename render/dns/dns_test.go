@@ -1,39 +1,19 @@
 package dns_test
 
 import (
-	"flag"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
+	"craton.dev/craton/golden"
 	"craton.dev/craton/plan"
+	render "craton.dev/craton/render/dns"
 	"craton.dev/craton/render/firstboot"
 	"craton.dev/craton/render/internal/example"
-
-	render "craton.dev/craton/render/dns"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-func golden(t *testing.T, path string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v: run the test with -update", err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 func zone(t *testing.T, p *plan.Plan) []byte {
 	t.Helper()
@@ -76,7 +56,7 @@ func records(t *testing.T, z []byte) (addresses map[string][]string, serial uint
 func TestZone(t *testing.T) {
 	p := example.Plan(t, 1, 1)
 	z := zone(t, p)
-	golden(t, "testdata/zone", z)
+	golden.Check(t, "zone", z)
 	want := map[string][]string{"ns.example.com.": {"10.32.0.2"}}
 	for _, n := range p.Names {
 		want[n.Name+"."] = n.Targets
@@ -106,7 +86,7 @@ func TestSerial(t *testing.T) {
 
 // TestCorefile protects the resolver's configuration.
 func TestCorefile(t *testing.T) {
-	golden(t, "testdata/Corefile", render.Corefile(render.Options{
+	golden.Check(t, "Corefile", render.Corefile(render.Options{
 		Origin: "example.com.", ZoneFile: "/run/demo/zone", Listen: netip.MustParseAddr("10.32.0.2"),
 		RegistryHosts: firstboot.RegistryHosts(), Registry: netip.MustParseAddr("10.32.0.4"),
 	}))

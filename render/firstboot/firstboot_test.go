@@ -3,26 +3,21 @@ package firstboot_test
 import (
 	"bytes"
 	"crypto/sha256"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
 	"sigs.k8s.io/yaml"
 
 	"craton.dev/craton/contract"
+	"craton.dev/craton/golden"
 	"craton.dev/craton/payload"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
 	"craton.dev/craton/render/internal/example"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var options = firstboot.Options{
 	PauseImage: "registry.k8s.io/pause:3.10",
@@ -70,19 +65,7 @@ func TestList(t *testing.T) {
 		for _, u := range c.Users {
 			fmt.Fprintf(&b, "user %s %d keys\n", u.Name, len(u.SSHKeys))
 		}
-		path := filepath.Join("testdata", string(m.Role)+".list")
-		if *update {
-			if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatalf("%v: run the test with -update", err)
-		}
-		if diff := cmp.Diff(string(want), b.String()); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", path, diff)
-		}
+		golden.Check(t, string(m.Role)+".list", b.String())
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"flag"
 	"math/big"
 	"net/netip"
 	"os"
@@ -17,15 +16,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"craton.dev/craton/command"
+	"craton.dev/craton/golden"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/haproxy"
 	"craton.dev/craton/render/internal/example"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 const caFile = "/etc/haproxy/ca.crt"
 
@@ -48,19 +44,7 @@ func TestConfig(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join("testdata", c.golden)
-			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatalf("%v: run the test with -update", err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", path, diff)
-			}
+			golden.Check(t, c.golden, got)
 			if err := check(t, got); err != nil {
 				t.Error(err)
 			}

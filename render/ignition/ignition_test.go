@@ -1,8 +1,6 @@
 package ignition_test
 
 import (
-	"flag"
-	"os"
 	"strings"
 	"testing"
 
@@ -10,11 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vincent-petithory/dataurl"
 
+	"craton.dev/craton/golden"
 	"craton.dev/craton/render/firstboot"
 	"craton.dev/craton/render/ignition"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func sample() *firstboot.Config {
 	return &firstboot.Config{
@@ -36,19 +33,7 @@ func TestRender(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const path = "testdata/sample.ign"
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v: run the test with -update", err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
+	golden.Check(t, "sample.ign", got)
 	parsed, report, err := config.Parse(got)
 	if err != nil || len(report.Entries) > 0 {
 		t.Fatalf("%v %v", err, report)

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"craton.dev/craton/cluster"
+	"craton.dev/craton/golden"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
 )
@@ -78,7 +79,7 @@ func TestCommands(t *testing.T) {
 	if len(all) != 6 {
 		t.Errorf("%d static pods, want 6", len(all))
 	}
-	golden(t, "commands.txt", b.Bytes())
+	golden.Check(t, "commands.txt", b.Bytes())
 }
 
 // TestMounts protects that a static pod sees the files that it names and no others, and that

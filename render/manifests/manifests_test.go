@@ -3,10 +3,7 @@ package manifests
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,12 +20,11 @@ import (
 
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
+	"craton.dev/craton/golden"
 	"craton.dev/craton/pki"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/manifests/inventory"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var expire = time.Date(2026, 3, 1, 13, 0, 0, 0, time.UTC)
 
@@ -93,23 +89,6 @@ func typed(t *testing.T, list []*unstructured.Unstructured) []runtime.Object {
 	return out
 }
 
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v: write it with go test ./render/manifests -update", err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
-
 // TestAccess protects who may do what.
 func TestAccess(t *testing.T) {
 	var b bytes.Buffer
@@ -122,7 +101,7 @@ func TestAccess(t *testing.T) {
 			fmt.Fprintf(&b, "---\n%s", data)
 		}
 	}
-	golden(t, "access.yaml", b.Bytes())
+	golden.Check(t, "access.yaml", b.Bytes())
 }
 
 // TestObjectsStrict protects against fields that Kubernetes does not know and would drop

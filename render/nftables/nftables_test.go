@@ -3,10 +3,8 @@ package nftables_test
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,12 +14,11 @@ import (
 	"pgregory.net/rapid"
 
 	"craton.dev/craton/command"
+	"craton.dev/craton/golden"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/internal/example"
 	"craton.dev/craton/render/nftables"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func ports(p *plan.Plan) map[string]string {
 	out := map[string]string{}
@@ -47,30 +44,13 @@ func nft(t *testing.T, ruleset []byte, args ...string) string {
 	return string(out)
 }
 
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v: run the test with -update", err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
-
 // TestFabric protects the rulesets' text against changes that nobody looked at, and holds
 // the kernel to it: the real nft takes each file.
 func TestFabric(t *testing.T) {
 	for name, p := range example.Golden(t) {
 		t.Run(name, func(t *testing.T) {
 			got := nftables.Fabric(p, nftables.Options{Ports: ports(p), LogGroup: 4})
-			golden(t, name+".nft", got)
+			golden.Check(t, name+".nft", got)
 			nft(t, got, "-c")
 		})
 	}
@@ -86,7 +66,7 @@ func TestMachine(t *testing.T) {
 			}
 			nft(t, got, "-c")
 			if name == "1+1-document" && strings.HasSuffix(m.Name, "worker-1") {
-				golden(t, "machine-worker.nft", got)
+				golden.Check(t, "machine-worker.nft", got)
 			}
 		}
 		if _, err := nftables.Machine(p, "nobody"); err == nil || !strings.Contains(err.Error(), "nobody") {
