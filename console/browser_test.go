@@ -84,7 +84,11 @@ func changes(t *testing.T, p *played, planned *plan.Plan) http.Handler {
 	}
 	mux := http.NewServeMux()
 	for name, do := range map[string]func(context.Context) error{
-		"pod":           func(ctx context.Context) error { return p.Pod(ctx, "shop", "web-new", "demo-worker-1", nil) },
+		"pod": func(ctx context.Context) error { return p.Pod(ctx, "shop", "web-new", "demo-worker-1", nil) },
+		"pod-gone": func(ctx context.Context) error {
+			return p.Admin.CoreV1().Pods("shop").Delete(ctx, "web-new", metav1.DeleteOptions{})
+		},
+		"pod-on":        func(ctx context.Context) error { return p.Pod(ctx, "shop", "web-newer", "demo-worker-1", nil) },
 		"break-machine": func(context.Context) error { p.Node(t, worker, "the container runtime is down"); return nil },
 		"mend-machine":  func(context.Context) error { p.Node(t, worker, ""); return nil },
 		"count":         count(1_000_000),

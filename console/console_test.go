@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"craton.dev/craton/console/internal/stage"
+	"craton.dev/craton/plan"
 )
 
 // visitor is somebody with a browser that runs no scripts.
@@ -143,6 +145,7 @@ func TestConsole(t *testing.T) {
 		for path, want := range map[string]int{
 			"/nowhere": 404, "/machines/none": 404, "/workloads?kind=secrets": 404, "/workloads/secrets/shop/x": 404,
 			"/workloads/pods/shop/none": 404, "/contract/none": 404, "/live?of=secrets": 404, "/live?of=": 404,
+			"/workloads/pods/shop/%2e%2e": 400, "/machines/%2e%2e": 400, "/live?of=pods-on": 404, // a way up is no name
 			"/workloads/pods/..%2F..%2Fsecrets/x": 404, "/assets/../console.go": 404, "/workloads?page=99999": 200, "/workloads?page=-1": 200,
 		} {
 			if r, _ := ada.page(t, path); r.StatusCode != want {
@@ -151,19 +154,53 @@ func TestConsole(t *testing.T) {
 		}
 	})
 
-	t.Run("a part that has not changed is not sent again", func(t *testing.T) {
-		part := func(path string) (int, string) {
-			r, _ := http.NewRequest(http.MethodGet, p.URL+path, nil)
-			r.Header.Set("HX-Request", "true")
-			r.Header.Set("HX-Target", "live")
-			answer, err := ada.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer answer.Body.Close()
-			text, _ := io.ReadAll(answer.Body)
-			return answer.StatusCode, string(text)
+	part := func(path string) (int, string) {
+		r, _ := http.NewRequest(http.MethodGet, p.URL+path, nil)
+		r.Header.Set("HX-Request", "true")
+		r.Header.Set("HX-Target", "live")
+		answer, err := ada.Do(r)
+		if err != nil {
+			t.Fatal(err)
 		}
+		defer answer.Body.Close()
+		text, _ := io.ReadAll(answer.Body)
+		return answer.StatusCode, string(text)
+	}
+
+	t.Run("a page of what is gone says so", func(t *testing.T) { // scripts leave a page as it is where an answer is an error
+		status, text := part("/workloads/pods/shop/none")
+		if status != http.StatusOK || !strings.Contains(text, "may have been deleted") || strings.Contains(text, "<html") {
+			t.Errorf("%d: %.300s", status, text)
+		}
+	})
+
+	t.Run("an event leads to what it is about", func(t *testing.T) {
+		if _, text := ada.page(t, "/workloads?kind=events"); !strings.Contains(text, `href="/workloads/pods/shop/payments-5d9f7b6c4-x8k2p"`) {
+			t.Errorf("%.3000s", text)
+		}
+	})
+
+	t.Run("a machine that the plan does not have is said to be one on each page", func(t *testing.T) {
+		p.Node(t, plan.Machine{Name: "stray", Address: netip.MustParseAddr("10.32.9.9")}, "")
+		defer p.Admin.CoreV1().Nodes().Delete(t.Context(), "stray", metav1.DeleteOptions{})
+		for _, path := range []string{"/machines?q=stray", "/machines/stray"} {
+			if _, text := ada.page(t, path); !strings.Contains(text, "Not in the plan") {
+				t.Errorf("%s: %.3000s", path, text)
+			}
+		}
+	})
+
+	t.Run("who may not change reads that, and not that they may not see", func(t *testing.T) {
+		vera := p.visitor(t, "vera")
+		const path = "/machines/demo-worker-1"
+		_, text := vera.page(t, path)
+		r, text := vera.post(t, path+"/cordon", "same-origin", url.Values{"on": {"yes"}, "form": {formToken.FindStringSubmatch(text)[1]}})
+		if r.StatusCode != http.StatusForbidden || !strings.Contains(text, "You may not do this") || !strings.Contains(text, "may not patch nodes demo-worker-1.") {
+			t.Errorf("%s: %.3000s", r.Status, text)
+		}
+	})
+
+	t.Run("a part that has not changed is not sent again", func(t *testing.T) {
 		status, text := part("/operations")
 		seen := regexp.MustCompile(`name="seen" value="([0-9a-f]+)"`).FindStringSubmatch(text)
 		if status != 200 || seen == nil || strings.Contains(text, "<html") {

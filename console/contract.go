@@ -33,6 +33,7 @@ func opens(e plan.Explained) bool {
 }
 
 func rowOf(e plan.Explained, counters *inventory.Counters) clauseRow {
+	e.From, e.To = sides(e.From, e.Clause.Role), sides(e.To, e.Clause.Role)
 	row := clauseRow{Explained: e, Path: "/contract/" + e.Clause.ID, From: ends(e.From), To: ends(e.To)}
 	row.State = state("ok", "Open")
 	switch {
@@ -57,6 +58,18 @@ func rowOf(e plan.Explained, counters *inventory.Counters) clauseRow {
 		}
 	}
 	return row
+}
+
+// sides are a side's ends, with the clause's own role in words that no peer has: "master machines"
+// are each of them, and the peer "masters" is all of them together.
+func sides(list []plan.End, own contract.Role) []plan.End {
+	list = slices.Clone(list) // the clause is everybody's
+	for i := range list {
+		if list[i].Name == string(own) {
+			list[i].Name += " machines"
+		}
+	}
+	return list
 }
 
 // ends are the roles and peers of one side.

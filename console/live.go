@@ -34,8 +34,11 @@ const (
 	again = time.Second
 )
 
-// watched is one list whose changes matter to a page: "pods", "pods/team-a", or
-// "pods/team-a/name".
+// podsOn is, in a stream's address, the list of a machine's pods.
+const podsOn = "pods-on"
+
+// watched is one list whose changes matter to a page: "pods", "pods/team-a",
+// "pods/team-a/name", or "pods-on/machine".
 func watched(text string) (k kube.Kind, namespace string, s kube.Select, ok bool) {
 	parts := strings.Split(text, "/")
 	switch parts[0] {
@@ -44,6 +47,11 @@ func watched(text string) (k kube.Kind, namespace string, s kube.Select, ok bool
 	case kube.ConfigMaps.Name:
 		// Only what is published for people.
 		return kube.ConfigMaps, manifests.System, kube.Select{Labels: manifests.PlatformLabel + "=true"}, true
+	case podsOn:
+		if len(parts) != 2 {
+			return k, "", s, false
+		}
+		return kube.Pods, "", kube.Select{Fields: "spec.nodeName=" + parts[1]}, true
 	default:
 		k, ok = kube.Workload(parts[0])
 	}

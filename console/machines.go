@@ -46,7 +46,7 @@ func (c *Console) machines(a *asked) error {
 		shown[i].Ports = portsInto(open, shown[i].Role)
 	}
 	return c.show(a, "machines", frame{
-		Title: "Machines", Lead: count(all, "machine", "machines") + " in the plan, with what is open into each.",
+		Title: "Machines", Lead: count(all, "machine", "machines") + ", with what is open into each.",
 		Live: liveOf("nodes", "configmaps"),
 		Data: map[string]any{"Rows": shown, "At": at, "Query": wanted},
 	})
@@ -78,11 +78,14 @@ func machineRows(ctx context.Context, p *kube.Person) ([]machine, error) {
 		rows[i].Version = nodes.Cell(n, "Version")
 		rows[i].State = nodeState(nodes.Cell(n, "Status"))
 		if plan != nil && plan.Machine(n.Name) == nil {
-			rows[i].Role, rows[i].State = "none", state("warn", "Not in the plan")
+			rows[i].Role, rows[i].State = "none", notPlanned
 		}
 	}
 	return rows, nil
 }
+
+// notPlanned is a machine that the plan does not have.
+var notPlanned = state("warn", "Not in the plan")
 
 // nodeState makes a mark of a node's column Status, as in "Ready,SchedulingDisabled".
 func nodeState(status string) mark {
@@ -147,6 +150,8 @@ func (c *Console) machine(a *asked) error {
 		d["State"], d["Problem"] = state("bad", "Has not joined"), "The plan has this machine, but its kubelet has not joined the cluster."
 	case problem != "":
 		d["State"], d["Problem"] = state("bad", "Not ready"), problem
+	case plan != nil && planned == nil:
+		d["State"] = notPlanned
 	case node.Spec.Unschedulable:
 		d["State"] = state("warn", "Ready, takes no new pods")
 	default:
@@ -174,11 +179,12 @@ func (c *Console) machine(a *asked) error {
 	} else if err != nil {
 		return err
 	} else {
-		d["Pods"] = listing(kube.Pods, pods, true)
+		pods.Without("Node") // it is this one
+		d["Pods"] = listing(kube.Pods, pods, true).upTo(pods.Total, "/workloads?"+values("q", name))
 	}
 	return c.show(a, "machine", frame{
 		Title: name, Crumbs: []link{{Title: "Machines", Path: "/machines"}},
-		Live: liveOf("nodes/"+name, "configmaps"), Data: d,
+		Live: liveOf("nodes/"+name, podsOn+"/"+name, "configmaps"), Data: d,
 	})
 }
 

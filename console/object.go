@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -81,7 +82,7 @@ func (c *Console) object(a *asked) error {
 					return err
 				}
 				if err == nil {
-					d["Pods"] = listing(kube.Pods, pods, false)
+					d["Pods"] = listing(kube.Pods, pods, false).upTo(pods.Total, "/workloads?"+values("ns", namespace, "q", name))
 					live = append(live, "pods/"+namespace)
 				}
 			}
@@ -89,6 +90,7 @@ func (c *Console) object(a *asked) error {
 	}
 	row, err := a.person.Table(ctx, k, kube.Ask{Namespace: namespace, Select: kube.Select{Fields: "metadata.name=" + name}, Take: 1})
 	if err == nil && len(row.Rows) == 1 {
+		row.Without("Name") // it is the page's title
 		d["Summary"] = listing(k, row, false)
 	}
 	d["Labels"], d["Made"], d["Owner"] = pairs(meta.Labels), meta.CreationTimestamp.Time, owner(meta)
@@ -118,13 +120,13 @@ func owner(m metav1.ObjectMeta) *link {
 	return nil
 }
 
-// pathOf is the page of an object, "" where there is none.
+// pathOf is the page of an object, "" where there is none. Its kind is in any case of letters.
 func pathOf(o corev1.ObjectReference) string {
-	if o.Kind == "Node" {
+	if strings.EqualFold(o.Kind, "Node") {
 		return "/machines/" + o.Name
 	}
 	for _, k := range kube.Workloads() {
-		if k.Title == o.Kind+"s" && o.Namespace != "" {
+		if k.One != "" && strings.EqualFold(k.One, o.Kind) && o.Namespace != "" {
 			return objectPath(k, o.Namespace, o.Name)
 		}
 	}

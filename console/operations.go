@@ -36,7 +36,7 @@ func operationRowOf(op inventory.Operation, now time.Time) operationRow {
 	row := operationRow{Operation: op, Running: op.Ended.IsZero()}
 	switch {
 	case row.Running:
-		row.State, row.Took = state("warn", "Running"), span(now.Sub(op.Began))
+		row.State, row.Took = state("none", "Running"), span(now.Sub(op.Began))
 	case op.Failed != "":
 		row.State, row.Took = state("bad", "Failed"), span(op.Ended.Sub(op.Began))
 	default:

@@ -164,7 +164,7 @@ func (o *summary) components() (card, error) {
 	return out, nil
 }
 
-// running leaves out the pods that are as most are.
+// notRunning leaves out the pods that are as most are.
 const notRunning = "status.phase!=Running,status.phase!=Succeeded"
 
 func (o *summary) pods() (card, error) {
@@ -177,10 +177,14 @@ func (o *summary) pods() (card, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Figure, out.Detail = thousands(max(all.Total, 0)), "all run"
+	out.Figure, out.Detail = thousands(max(all.Total, 0)), "none is pending or has failed"
 	if not.Total > 0 {
-		out.Detail = count(not.Total, "does not run", "do not run")
-		o.need("warn", out.Path, "%s not running: %s", count(not.Total, "pod is", "pods are"), names(not.Rows))
+		out.Detail = count(not.Total, "is pending or has failed", "are pending or have failed")
+		path := out.Path
+		if len(not.Rows) == 1 {
+			path = objectPath(kube.Pods, not.Rows[0].Namespace, not.Rows[0].Name)
+		}
+		o.need("warn", path, "%s pending or failed: %s", count(not.Total, "pod is", "pods are"), names(not.Rows))
 	}
 	return out, nil
 }
@@ -216,7 +220,7 @@ func (o *summary) contract() (card, error) {
 		for _, d := range counters.Drops {
 			drops += d.Packets
 		}
-		out.Detail = "profile " + open.Profile + "; " + thousands(drops) + " packets dropped so far"
+		out.Detail = "profile " + open.Profile + "; " + count(int(drops), "packet", "packets") + " dropped so far"
 	}
 	return out, nil
 }
@@ -232,7 +236,7 @@ func (o *summary) operations() (card, error) {
 		return out, nil
 	}
 	last := all.Operations[0]
-	out.Figure = last.What
+	out.Figure = "craton " + last.What
 	switch {
 	case last.Ended.IsZero():
 		out.Detail = fmt.Sprintf("step %d of %d: %s", min(last.Step+1, len(last.Steps)), len(last.Steps), last.Now)

@@ -121,7 +121,13 @@ func (c *Console) render(a *asked, status int, name string, f frame) error {
 func (a *asked) isPart() bool { return a.Header.Get("HX-Target") == "live" }
 
 // tell is a page that is a sentence.
+//
+// A script that asks for part of a page puts into it only what came well, so it gets the sentence as
+// such: else the page would go on showing what is not there, or not theirs, any more.
 func (c *Console) tell(a *asked, t told) {
+	if a.Header.Get("HX-Request") != "" {
+		t.status = http.StatusOK
+	}
 	if err := c.render(a, t.status, "told", frame{Title: t.title, Data: map[string]any{"Sentence": t.sentence, "Again": t.again}}); err != nil {
 		c.opt.Log.Error("a page was not made", "path", a.URL.Path, "error", err)
 		http.Error(a.w, t.sentence, t.status)

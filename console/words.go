@@ -32,21 +32,29 @@ func trouble(err error, person string) told {
 	case errors.Is(err, errForm):
 		return told{http.StatusForbidden, "That was not done", "The form was not one of this sign-in, or is too old. Go back, load the page again, and try once more.", "/"}
 	case apierrors.IsForbidden(err):
-		return told{http.StatusForbidden, "You may not see this", refused(err, person), "/"}
+		title := "You may not see this"
+		if verb := verbOf(err); verb == "patch" || verb == "update" || verb == "create" || verb == "delete" {
+			title = "You may not do this"
+		}
+		return told{http.StatusForbidden, title, refused(err, person), "/"}
 	case apierrors.IsUnauthorized(err):
 		return told{http.StatusUnauthorized, "Sign in again", "The cluster does not accept this sign-in any more.", "/sign-in"}
 	case apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err):
 		return told{http.StatusServiceUnavailable, "The cluster is busy", "The API has too much to do just now. Try again in a few seconds.", ""}
 	}
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
-		return told{http.StatusBadGateway, "That did not work", "The API says: " + status.Status().Message, "/"}
+		code := http.StatusBadGateway
+		if apierrors.IsBadRequest(err) { // a name that none may have, in an address that somebody typed
+			code = http.StatusBadRequest
+		}
+		return told{code, "That did not work", "The API says: " + status.Status().Message, "/"}
 	}
 	return told{http.StatusServiceUnavailable, "The API does not answer", "The Console cannot reach the cluster's API. What runs on the cluster may still be well. Try again in a few seconds.", ""}
 }
 
 // refused says what somebody may not do, in words that they can pass on.
 func refused(err error, person string) string {
-	verb, what := "see", "this"
+	verb, what := verbOf(err), "this"
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
 		if d := status.Status().Details; d != nil && d.Kind != "" {
 			what = d.Kind
@@ -54,14 +62,9 @@ func refused(err error, person string) string {
 				what += " " + d.Name
 			}
 		}
-		for _, v := range []string{"list", "get", "watch", "patch", "update", "create", "delete"} {
-			if strings.Contains(status.Status().Message, "cannot "+v+" ") {
-				verb = v
-			}
-		}
 		if namespace := between(status.Status().Message, `in the namespace "`, `"`); namespace != "" {
 			what += " in namespace " + namespace
-		} else if status.Status().Reason == metav1.StatusReasonForbidden {
+		} else if d := status.Status().Details; status.Status().Reason == metav1.StatusReasonForbidden && (d == nil || d.Name == "") {
 			what += " of the whole cluster"
 		}
 	}
@@ -69,6 +72,18 @@ func refused(err error, person string) string {
 		verb = "read"
 	}
 	return fmt.Sprintf("%s may not %s %s. Whoever administers the cluster can allow it, for instance by a group with the role view.", person, verb, what)
+}
+
+// verbOf is what somebody was not allowed to do, "see" where the API does not say.
+func verbOf(err error) string {
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		for _, verb := range []string{"list", "get", "watch", "patch", "update", "create", "delete"} {
+			if strings.Contains(status.Status().Message, "cannot "+verb+" ") {
+				return verb
+			}
+		}
+	}
+	return "see"
 }
 
 func between(text, before, after string) string {

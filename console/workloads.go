@@ -2,7 +2,9 @@ package console
 
 import (
 	"slices"
+	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"craton.dev/craton/console/kube"
@@ -15,6 +17,8 @@ type table struct {
 	Rows    []tableRow
 	// WithNamespace tells whether the rows are of several namespaces.
 	WithNamespace bool
+	// More says how many rows there are in all and where they are, nil where these are all.
+	More *link
 }
 
 type tableRow struct {
@@ -31,23 +35,51 @@ type tableCell struct {
 
 // listing makes of the API's table one with links and marks.
 func listing(k kube.Kind, p *kube.Page, withNamespace bool) table {
-	t := table{Kind: k, Columns: p.Columns, WithNamespace: withNamespace}
+	t := table{Kind: k, WithNamespace: withNamespace}
+	for _, column := range p.Columns {
+		t.Columns = append(t.Columns, heading(column))
+	}
 	for _, r := range p.Rows {
 		row := tableRow{Namespace: r.Namespace, Name: r.Name}
 		if k.Name != kube.Events.Name && r.Namespace != "" && r.Name != "" {
 			row.Path = objectPath(k, r.Namespace, r.Name)
 		}
 		for i, text := range r.Cells {
-			cell := tableCell{Column: p.Columns[i], Text: text, State: stateOf(k, p.Columns[i], text)}
+			cell := tableCell{Column: t.Columns[i], Text: text, State: stateOf(k, p.Columns[i], text)}
 			switch {
 			case cell.Column == "Name":
 				cell.Path = row.Path
 			case cell.Column == "Node" && text != "" && text != "<none>":
 				cell.Path = "/machines/" + text
+			case k.Name == kube.Events.Name && cell.Column == columnAbout:
+				kind, name, _ := strings.Cut(text, "/")
+				cell.Path = pathOf(corev1.ObjectReference{Kind: kind, Namespace: r.Namespace, Name: name})
 			}
 			row.Cells = append(row.Cells, cell)
 		}
 		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+// columnAbout is what an event is about.
+const columnAbout = "About"
+
+// heading is the API's column in the words of the other tables.
+func heading(column string) string {
+	switch column {
+	case "Last Seen":
+		return "Last"
+	case "Object":
+		return columnAbout
+	}
+	return column
+}
+
+// upTo says where a list is of which the table has no more than its first rows.
+func (t table) upTo(total int, path string) table {
+	if total > len(t.Rows) {
+		t.More = &link{Title: thousands(total), Path: path}
 	}
 	return t
 }
@@ -71,7 +103,7 @@ func (c *Console) workloads(a *asked) error {
 	for _, other := range kube.Workloads() {
 		tabs = append(tabs, link{other.Title, "/workloads?" + values("kind", other.Name, "ns", namespace), other.Name == k.Name})
 	}
-	d := map[string]any{"Kind": k, "Kinds": tabs, "Namespace": namespace, "Query": wanted}
+	d := map[string]any{"Kind": k, "Kinds": tabs, "Namespace": namespace, "Query": wanted, "Hint": hint(k)}
 	f := frame{Title: "Workloads", Data: d}
 	namespaces, err := a.namespaces()
 	if err != nil && !apierrors.IsForbidden(err) {
@@ -105,6 +137,18 @@ func (c *Console) workloads(a *asked) error {
 	}
 	f.Live = liveOf(of)
 	return c.show(a, "workloads", f)
+}
+
+// hint says what of a kind a filter finds, by the columns that people look for things in.
+func hint(k kube.Kind) string {
+	columns := map[string]string{"Name": "name", "Status": "state", "Node": "machine", "Type": "type", "Hosts": "host", "Reason": "reason", "Object": "object"}
+	var words []string
+	for _, column := range k.Columns {
+		if word := columns[column]; word != "" {
+			words = append(words, word)
+		}
+	}
+	return strings.Join(words, ", ") + " …"
 }
 
 // namespaces are those to choose from; nil where only the page's changing part is asked for,

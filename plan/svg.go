@@ -42,8 +42,9 @@ type drawing struct {
 	plan *Plan
 	b    strings.Builder
 	x    map[contract.Peer]float64
-	// right is where the column of purposes starts.
+	// right is where the column of purposes starts; bare is without it.
 	right float64
+	bare  bool
 }
 
 // WriteSVG draws the plan: a box for each role and each peer, and a labelled arrow for each
@@ -52,7 +53,7 @@ type drawing struct {
 func WriteSVG(w io.Writer, p *Plan) error { return draw(w, p, false) }
 
 // WritePicture is WriteSVG for a page that has styles of its own for the drawing's classes:
-// it has neither colours nor a title.
+// it has neither colours nor a title, and what a rule is for is only its tooltip.
 func WritePicture(w io.Writer, p *Plan) error { return draw(w, p, true) }
 
 func draw(w io.Writer, p *Plan, bare bool) error {
@@ -65,7 +66,7 @@ func draw(w io.Writer, p *Plan, bare bool) error {
 
 	y, longest := float64(margin+56+boxHeight+16), 40
 	var body drawing
-	body.plan, body.x, body.right = p, d.x, d.right
+	body.plan, body.x, body.right, body.bare = p, d.x, d.right, bare
 	var last string
 	for _, r := range p.Rules {
 		if head := heading(r); head != last {
@@ -76,6 +77,9 @@ func draw(w io.Writer, p *Plan, bare bool) error {
 		y += rowHeight
 	}
 	width, height := d.right+float64(longest)*letter+margin, y+56
+	if bare {
+		width = d.right
+	}
 
 	d.open(width, height, bare)
 	for _, lane := range used {
@@ -237,6 +241,10 @@ func (d *drawing) rule(r Rule, y float64) int {
 	}
 	ports := join(r.Ports, contract.PortRange.String, ", ")
 	fmt.Fprintf(&d.b, `<text class="label" x="%g" y="%g">%s %s</text>`, labelAt, y-lift, escape(string(r.Protocol)), escape(ports))
+	if d.bare {
+		d.b.WriteString("</g>\n")
+		return 0
+	}
 	text := clip(string(r.Level)+" · "+purposes(r), mostLetters)
 	fmt.Fprintf(&d.b, `<text x="%g" y="%g">%s</text></g>`+"\n", d.right, y+4, escape(text))
 	return utf8.RuneCountInString(text)

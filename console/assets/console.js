@@ -9,6 +9,7 @@
   function follow(log) {
     var source = new EventSource(log.dataset.stream);
     var first = true;
+    log.scrollTop = log.scrollHeight; // the latest is what somebody looks for
     source.addEventListener("lines", function (event) {
       var atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
       if (first) { log.textContent = ""; first = false; }
@@ -24,9 +25,11 @@
   function start() {
     document.querySelectorAll("[data-stream]").forEach(follow);
     var lost = document.getElementById("lost");
-    document.body.addEventListener("htmx:sseError", function () { lost.hidden = false; });
-    document.body.addEventListener("htmx:sendError", function () { lost.hidden = false; });
+    ["htmx:sseError", "htmx:sendError", "htmx:responseError"].forEach(function (trouble) {
+      document.body.addEventListener(trouble, function () { lost.hidden = false; });
+    });
     document.body.addEventListener("htmx:sseOpen", function () { lost.hidden = true; });
+    document.body.addEventListener("htmx:afterRequest", function (event) { if (event.detail.successful) { lost.hidden = true; } });
   }
 
   if (document.readyState === "loading") {

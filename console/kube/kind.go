@@ -63,11 +63,19 @@ func (k Kind) path(namespace, name string) string {
 		parts = []string{"/apis", k.Group, k.Version}
 	}
 	if k.Namespaced && namespace != "" {
-		parts = append(parts, "namespaces", url.PathEscape(namespace))
+		parts = append(parts, "namespaces", segment(namespace))
 	}
 	parts = append(parts, k.Name)
 	if name != "" {
-		parts = append(parts, url.PathEscape(name))
+		parts = append(parts, segment(name))
 	}
 	return strings.Join(parts, "/")
+}
+
+// segment is a name as one part of a path: a name of dots would be a way up, and names no object.
+func segment(name string) string {
+	if strings.Trim(name, ".") == "" {
+		return strings.ReplaceAll(name, ".", "%2E")
+	}
+	return url.PathEscape(name)
 }

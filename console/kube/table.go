@@ -55,6 +55,18 @@ func (p *Page) Cell(r Row, column string) string {
 	return ""
 }
 
+// Without leaves a column out.
+func (p *Page) Without(column string) {
+	i := slices.Index(p.Columns, column)
+	if i < 0 {
+		return
+	}
+	p.Columns = slices.Delete(slices.Clone(p.Columns), i, i+1) // rows that are held share their columns
+	for j := range p.Rows {
+		p.Rows[j].Cells = slices.Delete(p.Rows[j].Cells, i, i+1)
+	}
+}
+
 // chunk is how many rows are asked for at a time where a list is gone through: neither
 // side has to hold more.
 const chunk = 1000

@@ -75,6 +75,9 @@ if (SHOTS) {
           await page.waitForTimeout(400);
           await page.screenshot({ path: `${SHOTS}/${name}-${size}-${colorScheme}.png` });
         }
+        await page.goto(CONSOLE + "/contract");
+        await page.getByRole("link", { name: "as a picture" }).click();
+        await page.screenshot({ path: `${SHOTS}/picture-${size}-${colorScheme}.png` });
         await page.context().close();
       }
     }
@@ -154,8 +157,10 @@ async function within(path, what, locator) {
   assert.ok(took <= 1000 + 10 * load, `${what} was seen after ${took} ms, where the page takes ${load} ms`);
 }
 
-await check("a new pod, a machine that is not well, a counter and an operation are seen within a second", async () => {
+await check("a new pod, one that is gone, a machine that is not well, a counter and an operation are seen within a second", async () => {
   await within("/workloads?ns=shop", "pod", (p) => p.getByRole("link", { name: "web-new" }));
+  await within("/workloads/pods/shop/web-new", "pod-gone", (p) => p.getByText("may have been deleted"));
+  await within("/machines/demo-worker-1", "pod-on", (p) => p.getByRole("link", { name: "web-newer" }));
   await within("/", "break-machine", (p) => p.getByText("Machine demo-worker-2: not ready", { exact: true }));
   await within("/machines", "mend-machine", (p) => p.locator("tr", { hasText: "demo-worker-2" }).getByText("Ready", { exact: true }));
   await within("/contract", "count", (p) => p.locator("tr", { hasText: "master.ingress.ssh" }).getByText("1\u202f000\u202f137"));
@@ -176,6 +181,7 @@ await check("a log goes on as its container writes, and markup in it is text", a
   await ada.goto(CONSOLE + pages.log);
   await ada.getByText("request 40 of").waitFor();
   await ada.getByText("request 45 of").waitFor();
+  await ada.waitForFunction(() => { const log = document.getElementById("log"); return log.scrollHeight - log.scrollTop - log.clientHeight < 60; });
   assert.ok((await ada.locator("#log").innerText()).includes("<b>somebody</b>"));
   assert.equal(await ada.locator("#log b").count(), 0);
 });
@@ -244,14 +250,21 @@ await check("without scripts all can be read", async () => {
   await plain.context().close();
 });
 
-await check("on a phone's width nothing sticks out", async () => {
-  const phone = await someone("ada", { viewport: narrow });
-  for (const path of Object.values(pages)) {
-    await phone.goto(CONSOLE + path);
-    const width = await phone.evaluate(() => document.documentElement.scrollWidth);
-    assert.ok(width <= narrow.width, `${path} is ${width} wide`);
+await check("nothing sticks out, on a phone's width and on a desk's", async () => {
+  for (const viewport of [narrow, wide]) {
+    const page = await someone("ada", { viewport });
+    for (const path of Object.values(pages)) {
+      await page.goto(CONSOLE + path);
+      const [width, out] = await page.evaluate(() => {
+        const main = document.getElementById("main").getBoundingClientRect();
+        const wider = [...document.querySelectorAll("main table, main section, main form")].filter((e) => e.getBoundingClientRect().right > main.right);
+        return [document.documentElement.scrollWidth, wider.map((e) => e.outerHTML.slice(0, 100))];
+      });
+      assert.ok(width <= viewport.width, `${path} is ${width} wide`);
+      assert.deepEqual(out, [], `${path} at ${viewport.width}`);
+    }
+    await page.context().close();
   }
-  await phone.context().close();
 });
 
 await check("somebody without rights reads a sentence, and sees no data", async () => {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,7 +66,6 @@ func (s *Stage) publishStatus(t testing.TB, p *plan.Plan) {
 	certificates := inventory.Certificates{Certificates: []inventory.Certificate{
 		{Name: "kubernetes-ca", Authority: "kubernetes", Begins: now, Ends: now.AddDate(10, 0, 0)},
 		{Name: "etcd-ca", Authority: "etcd", Begins: now, Ends: now.AddDate(10, 0, 0)},
-		{Name: "admin", Authority: "kubernetes", Usages: []string{"client"}, Begins: now, Ends: now.AddDate(1, 0, 0)},
 	}}
 	for _, i := range p.Identities {
 		certificates.Certificates = append(certificates.Certificates, inventory.Certificate{
@@ -134,6 +134,10 @@ func (s *Stage) Node(t testing.TB, m plan.Machine, why string) {
 	nodes, now := s.Admin.CoreV1().Nodes(), metav1.Now()
 	must[*corev1.Node](t)(nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: m.Name, Labels: m.Labels}}, metav1.CreateOptions{}))
 	node := must[*corev1.Node](t)(nodes.Get(t.Context(), m.Name, metav1.GetOptions{}))
+	if why == "" && len(node.Spec.Taints) > 0 { // nobody else is here who takes away what the API gives each new node
+		node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == corev1.TaintNodeNotReady })
+		node = must[*corev1.Node](t)(nodes.Update(t.Context(), node, metav1.UpdateOptions{}))
+	}
 	ready := corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", Message: "kubelet is posting ready status", LastHeartbeatTime: now, LastTransitionTime: now}
 	if why != "" {
 		ready.Status, ready.Reason, ready.Message = corev1.ConditionFalse, "KubeletNotReady", why
@@ -227,9 +231,10 @@ func (s *Stage) users(t testing.TB) {
 // Broken is a pod that cannot get its image, with the event that says so.
 func (s *Stage) Broken(ctx context.Context, namespace, name string) error {
 	err := s.Pod(ctx, namespace, name, "demo-worker-1", func(pod *corev1.Pod) {
-		pod.Labels = map[string]string{"app": "payments"}
+		pod.Labels, pod.OwnerReferences[0].Name = map[string]string{"app": "payments"}, "payments-5d9f7b6c4"
+		pod.Spec.Containers[0].Name, pod.Spec.Containers[0].Image = "payments", "registry.example.org/payments:9"
 		pod.Status = corev1.PodStatus{Phase: corev1.PodPending, ContainerStatuses: []corev1.ContainerStatus{{
-			Name: "web", Image: "registry.example.org/payments:9",
+			Name: "payments", Image: "registry.example.org/payments:9",
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: `Back-off pulling image "registry.example.org/payments:9"`}},
 		}}}
 	})
