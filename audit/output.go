@@ -1,21 +1,12 @@
 package audit
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
 )
-
-// WriteJSON writes the report as JSON.
-func WriteJSON(w io.Writer, a *Audit) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(a)
-}
 
 // WriteTable writes the report for reading: what is wrong first.
 func WriteTable(w io.Writer, a *Audit) error {

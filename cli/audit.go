@@ -79,7 +79,7 @@ Exit code 3 where there is a finding of a kind that --fail-on names.`,
 	_ = cmd.MarkFlagFilename("file", "yaml", "yml")
 	_ = cmd.MarkFlagFilename("options", "yaml", "yml")
 	completeWith(cmd, "fail-on", audit.Kinds()...)
-	out := addOutputFlag(cmd, format[*audit.Audit]{"table", audit.WriteTable}, format[*audit.Audit]{"json", audit.WriteJSON},
+	out := addOutputFlag(cmd, format[*audit.Audit]{"table", audit.WriteTable}, jsonFormat[*audit.Audit](),
 		format[*audit.Audit]{"sarif", audit.WriteSARIF}, format[*audit.Audit]{"html", audit.WriteHTML}, yamlFormat[*audit.Audit]())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := out.check(); err != nil {

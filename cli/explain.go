@@ -26,7 +26,7 @@ id. Exit code 3 means that nothing opens it in this cluster.`,
 	addFileFlag(cmd, &file)
 	out := addOutputFlag(cmd,
 		format[plan.Explanation]{"table", func(w io.Writer, e plan.Explanation) error { return e.WriteTable(w) }},
-		format[plan.Explanation]{"json", func(w io.Writer, e plan.Explanation) error { return e.WriteJSON(w) }},
+		jsonFormat[plan.Explanation](),
 		yamlFormat[plan.Explanation](),
 	)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -28,9 +28,8 @@ const (
 )
 
 func minimumCommand() *cobra.Command {
-	var file, results, page string
+	var file string
 	var roles, resources []string
-	var limit time.Duration
 	cmd := &cobra.Command{
 		Use:     "minimum",
 		GroupID: groupCluster,
@@ -52,19 +51,15 @@ hour. One that was stopped goes on where it was; were it killed, its cluster goe
 	addFileFlag(cmd, &file)
 	cmd.Flags().StringSliceVar(&roles, "role", nil, "only machines of these roles: worker, master, infra")
 	cmd.Flags().StringSliceVar(&resources, "resource", nil, "only these: memory, processor, disk")
-	cmd.Flags().DurationVar(&limit, "for", 0, "stop after the trial during which so much time has passed, such as 15m; run again, it goes on there")
-	cmd.Flags().StringVar(&results, "results", "", "the file of results to write, and to go on from; default: minimum.json beside the cluster file")
-	cmd.Flags().StringVar(&page, "page", "", "print the results in this file, and try nothing")
-	_ = cmd.MarkFlagFilename("results", "json")
-	_ = cmd.MarkFlagFilename("page", "json")
-	out := addOutputFlag(cmd, format[*minimum.Results]{"table", minimum.WriteTable}, format[*minimum.Results]{"json", minimum.WriteJSON},
+	results := addResultFlags(cmd, "trial", "15m", "minimum.json beside the cluster file")
+	out := addOutputFlag(cmd, format[*minimum.Results]{"table", minimum.WriteTable}, jsonFormat[*minimum.Results](),
 		format[*minimum.Results]{"markdown", func(w io.Writer, r *minimum.Results) error { return minimum.WriteMarkdown(w, r) }})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := out.check(); err != nil {
 			return err
 		}
-		if page != "" {
-			r, err := minimum.Read(page)
+		if results.page != "" {
+			r, err := minimum.Read(results.page)
 			if err != nil {
 				return &exitError{exitUsage, err}
 			}
@@ -74,10 +69,10 @@ hour. One that was stopped goes on where it was; were it killed, its cluster goe
 		if err != nil {
 			return err
 		}
-		if results == "" {
-			results = filepath.Join(filepath.Dir(file), "minimum.json")
+		if results.file == "" {
+			results.file = filepath.Join(filepath.Dir(file), "minimum.json")
 		}
-		opt := minimum.Options{File: f, Results: results, For: limit}
+		opt := minimum.Options{File: f, Results: results.file, For: results.limit}
 		if opt.Roles, opt.Resources, err = measured(f, roles, resources); err != nil {
 			return err
 		}

@@ -73,7 +73,7 @@ what moves with it. As with git diff, the exit code is 0 unless --exit-code is g
 func diff(w io.Writer, old, file, chosen string) (bool, error) {
 	formats := &output[plan.Changes]{chosen: chosen, formats: []format[plan.Changes]{
 		{"table", func(w io.Writer, c plan.Changes) error { return c.WriteTable(w) }},
-		{"json", func(w io.Writer, c plan.Changes) error { return c.WriteJSON(w) }},
+		jsonFormat[plan.Changes](),
 		yamlFormat[plan.Changes](),
 	}}
 	if err := formats.check(); err != nil {

@@ -23,10 +23,9 @@ import (
 )
 
 func proveCommand() *cobra.Command {
-	var file, name, results, page string
+	var file, name string
 	var clauses []string
 	var brief, keep, again bool
-	var limit time.Duration
 	cmd := &cobra.Command{
 		Use:     "prove",
 		GroupID: groupCluster,
@@ -58,12 +57,8 @@ than predicted.`,
 	cmd.Flags().BoolVar(&brief, "brief", false, "try only what takes no machine's services away")
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave a cluster that was brought up for it")
 	cmd.Flags().BoolVar(&again, "again", false, "begin anew instead of where an earlier run was stopped")
-	cmd.Flags().DurationVar(&limit, "for", 0, "stop after the clause during which so much time has passed, such as 8m; run again, it goes on there")
-	cmd.Flags().StringVar(&results, "results", "", "the file of results to write, and to go on from; default: in the cluster's folder")
-	cmd.Flags().StringVar(&page, "page", "", "print the results in this file, and try nothing")
-	_ = cmd.MarkFlagFilename("results", "json")
-	_ = cmd.MarkFlagFilename("page", "json")
-	out := addOutputFlag(cmd, format[*prove.Proof]{"table", prove.WriteTable}, format[*prove.Proof]{"json", prove.WriteJSON},
+	results := addResultFlags(cmd, "clause", "8m", "in the cluster's folder")
+	out := addOutputFlag(cmd, format[*prove.Proof]{"table", prove.WriteTable}, jsonFormat[*prove.Proof](),
 		format[*prove.Proof]{"html", prove.WriteHTML},
 		format[*prove.Proof]{"markdown", func(w io.Writer, p *prove.Proof) error { return prove.WriteMarkdown(w, p) }})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -75,8 +70,8 @@ than predicted.`,
 				return usage("--clause %s: the contract has no such clause that opens ports: craton contract lists them", id)
 			}
 		}
-		if page != "" {
-			proof, err := prove.Read(page)
+		if results.page != "" {
+			proof, err := prove.Read(results.page)
 			if err != nil {
 				return &exitError{exitUsage, err}
 			}
@@ -91,15 +86,15 @@ than predicted.`,
 		if err != nil {
 			return err
 		}
-		if results == "" {
-			results = c.ProofFile()
+		if results.file == "" {
+			results.file = c.ProofFile()
 		}
 		if again {
-			if err := os.Remove(results); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := os.Remove(results.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
-		proof, err := experiment(cmd.Context(), c, prove.Options{Clauses: clauses, Brief: brief, For: limit, File: results, Progress: p.say})
+		proof, err := experiment(cmd.Context(), c, prove.Options{Clauses: clauses, Brief: brief, For: results.limit, File: results.file, Progress: p.say})
 		err = errors.Join(err, down())
 		p.end()
 		var insufficient *prove.NotSufficient

@@ -50,7 +50,7 @@ Exit code 3 where anything is not as planned, or unknown.`,
 	cmd.Flags().IntVar(&rounds, "rounds", 3, "how often to probe a port that does not answer, 1 to 8")
 	static.flags(cmd, &file)
 	out := addOutputFlag(cmd, format[*verify.Verification]{"table", verify.WriteTable},
-		format[*verify.Verification]{"json", verify.WriteJSON}, yamlFormat[*verify.Verification]())
+		jsonFormat[*verify.Verification](), yamlFormat[*verify.Verification]())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := out.check(); err != nil {
 			return err

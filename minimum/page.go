@@ -1,7 +1,6 @@
 package minimum
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -23,16 +22,6 @@ func WriteTable(to io.Writer, r *Results) error {
 		fmt.Fprintf(w, "\n%s\n", open)
 	}
 	return w.Flush()
-}
-
-// WriteJSON prints the results as they are kept.
-func WriteJSON(to io.Writer, r *Results) error {
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	_, err = to.Write(append(b, '\n'))
-	return err
 }
 
 func (l Least) amount() string {

@@ -10,9 +10,6 @@ import (
 	"craton.dev/craton/contract"
 )
 
-// WriteJSON writes the changes as indented JSON.
-func (c Changes) WriteJSON(w io.Writer) error { return writeJSON(w, c) }
-
 // WriteTable writes the changes for reading: + is new, - is gone, ~ is different. No
 // change is one sentence.
 func (c Changes) WriteTable(w io.Writer) error {

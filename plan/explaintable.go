@@ -9,9 +9,6 @@ import (
 	"craton.dev/craton/contract"
 )
 
-// WriteJSON writes the explanation as indented JSON.
-func (e Explanation) WriteJSON(w io.Writer) error { return writeJSON(w, e) }
-
 // WriteTable writes the explanation for reading, a paragraph a clause: those that are
 // open, then those that are shut and why.
 func (e Explanation) WriteTable(w io.Writer) error {

@@ -8,7 +8,12 @@ import (
 )
 
 // WriteJSON writes the plan as indented JSON. Its shape is stable for a given apiVersion.
-func WriteJSON(w io.Writer, p *Plan) error { return writeJSON(w, p) }
+func WriteJSON(w io.Writer, p *Plan) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(p)
+}
 
 // WriteYAML writes what WriteJSON writes, as YAML.
 func WriteYAML(w io.Writer, p *Plan) error {
@@ -18,11 +23,4 @@ func WriteYAML(w io.Writer, p *Plan) error {
 	}
 	_, err = w.Write(out)
 	return err
-}
-
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }

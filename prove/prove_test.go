@@ -106,7 +106,7 @@ func TestEveryClauseHasAVerdict(t *testing.T) {
 		t.Error("a clause stays out")
 	}
 	for _, write := range []func() error{
-		func() error { return WriteTable(&bytes.Buffer{}, proof) }, func() error { return WriteJSON(&bytes.Buffer{}, proof) },
+		func() error { return WriteTable(&bytes.Buffer{}, proof) },
 		func() error {
 			var b bytes.Buffer
 			err := WriteHTML(&b, proof)

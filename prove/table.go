@@ -1,20 +1,11 @@
 package prove
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 )
-
-// WriteJSON prints a proof as other tools read it.
-func WriteJSON(to io.Writer, p *Proof) error {
-	e := json.NewEncoder(to)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(p)
-}
 
 // WriteTable prints a proof for people.
 func WriteTable(to io.Writer, p *Proof) error {

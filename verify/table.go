@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -41,12 +40,4 @@ func WriteTable(w io.Writer, v *Verification) error {
 	}
 	_, err := fmt.Fprintf(w, "%d ranges as planned, %d not, %d unknown\n", v.Summary.Passed, v.Summary.Failed, v.Summary.Unknown)
 	return err
-}
-
-// WriteJSON writes the verification as JSON.
-func WriteJSON(w io.Writer, v *Verification) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false) // ids have a > in them
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
