@@ -10,7 +10,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,21 +34,12 @@ func (c *Cluster) acquire(ctx context.Context, patience time.Duration) error {
 		if err != nil {
 			return err
 		}
-		have, err := f.Stat()
-		if err != nil {
-			f.Close()
-			return err
+		locked, err := tryLock(f)
+		if locked {
+			c.lock = f
+			return nil
 		}
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			// It may have been removed and made anew between opening and locking.
-			if now, err := os.Stat(c.Dir); err == nil && os.SameFile(have, now) {
-				c.lock = f
-				return nil
-			}
-		}
-		f.Close()
-		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}
 		select {
@@ -57,14 +47,33 @@ func (c *Cluster) acquire(ctx context.Context, patience time.Duration) error {
 			return fmt.Errorf("another craton works on cluster %s: %w", c.Name, context.Cause(ctx))
 		case <-limit:
 			who := "a process that this one does not see"
-			if file, ok := have.Sys().(*syscall.Stat_t); ok {
+			var folder unix.Stat_t
+			if unix.Stat(c.Dir, &folder) == nil {
 				locks, _ := os.ReadFile("/proc/locks")
-				who = cmp.Or(holder(locks, file.Dev, file.Ino), who)
+				who = cmp.Or(holder(locks, folder.Dev, folder.Ino), who)
 			}
 			return fmt.Errorf("another craton works on cluster %s: %s: wait until it has ended, or end it, then run the same command again; nothing was changed", c.Name, who)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// tryLock locks an open folder till it is closed, and says whether it has: not where another process
+// did, nor where the folder was removed, or made anew, since it was opened.
+func tryLock(f *os.File) (bool, error) {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	opened, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	now, err := os.Stat(f.Name())
+	return err == nil && os.SameFile(opened, now), nil
 }
 
 // holder names the process that has the lock on a file, by the kernel's list; "" where

@@ -73,17 +73,8 @@ func lockFolder(dir string) (*os.File, error) {
 	if err := unix.Fstat(int(f.Fd()), &of); err != nil || int(of.Uid) != os.Getuid() {
 		return nil, errors.Join(err, f.Close())
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
-	// It may have been removed between opening and locking.
-	if _, err := os.Lstat(dir); err != nil {
-		f.Close()
-		return nil, nil
+	if locked, err := tryLock(f); !locked {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }

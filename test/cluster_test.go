@@ -181,11 +181,7 @@ func renewed(l *coordinationv1.Lease, since time.Time) bool {
 
 // testCloudInit protects the second first-boot format: the same cluster comes of it.
 func testCloudInit(t *testing.T, _ *lab) {
-	l := newLab(t, cloudCluster)
-	t.Cleanup(func() { l.diagnose(t) })
-	l.write(t, 1, 0, "firstBoot: cloud-init")
-	l.up(t)
-	l.ready(t)
+	l := newReadyLab(t, cloudCluster, 1, 0, "firstBoot: cloud-init")
 	l.labels(t)
 }
 

@@ -44,6 +44,18 @@ func newLab(t *testing.T, name string) *lab {
 	return l
 }
 
+// newReadyLab is a lab whose cluster is up and ready. Where the test fails later, it says how the
+// cluster was.
+func newReadyLab(t *testing.T, name string, masters, workers int, more ...string) *lab {
+	t.Helper()
+	l := newLab(t, name)
+	t.Cleanup(func() { l.diagnose(t) })
+	l.write(t, masters, workers, more...)
+	l.up(t)
+	l.ready(t)
+	return l
+}
+
 // away takes down what there is.
 func (l *lab) away(t *testing.T) {
 	t.Helper()

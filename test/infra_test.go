@@ -56,11 +56,7 @@ spec:
 // and whoever uses them goes on when one of those is gone.
 func TestInfra(t *testing.T) {
 	needHost(t)
-	l := newLab(t, infraCluster)
-	t.Cleanup(func() { l.diagnose(t) })
-	l.write(t, 3, 1, "infra: 2", "loadBalancer: false", "options: {infraTaint: true}")
-	l.up(t)
-	l.ready(t)
+	l := newReadyLab(t, infraCluster, 3, 1, "infra: 2", "loadBalancer: false", "options: {infraTaint: true}")
 	l.labels(t)
 	p := l.plan(t)
 	for _, n := range p.Names {

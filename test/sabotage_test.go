@@ -33,11 +33,7 @@ const sabotageCluster = "cisabotage"
 // rules that come of it the proof names the operation that does not work, and takes nothing out.
 func TestSabotage(t *testing.T) {
 	needHost(t)
-	l := newLab(t, sabotageCluster)
-	t.Cleanup(func() { l.diagnose(t) })
-	l.write(t, 1, 1, "profile: minimal")
-	l.up(t)
-	l.ready(t)
+	l := newReadyLab(t, sabotageCluster, 1, 1, "profile: minimal")
 	c, err := bootstrap.Open(l.name, bootstrap.Options{Cache: payload.DefaultCache()})
 	if err != nil {
 		t.Fatal(err)

@@ -138,11 +138,7 @@ func uncovered(p *plan.Plan, sockets []socket) (all []string) {
 // TestSockets looks at a cluster with all parts on.
 func TestSockets(t *testing.T) {
 	needHost(t)
-	l := newLab(t, socketsCluster)
-	t.Cleanup(func() { l.diagnose(t) })
-	l.write(t, 1, 1, "options: {ingress: true, console: true, signIn: true, nodeExporter: true, cAdvisor: true, metricsServer: true, prometheus: true, readOnlyPort: true}")
-	l.up(t)
-	l.ready(t)
+	l := newReadyLab(t, socketsCluster, 1, 1, "options: {ingress: true, console: true, signIn: true, nodeExporter: true, cAdvisor: true, metricsServer: true, prometheus: true, readOnlyPort: true}")
 	testSockets(t, l)
 }
 
