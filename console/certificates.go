@@ -16,7 +16,7 @@ type certificateRow struct {
 
 // certificates shows which there are and when they end, the first to end first.
 func (c *Console) certificates(a *asked) error {
-	all, err := certificatesOf(a.Context(), a.person)
+	all, err := certificatesOf(a.Context(), a.records)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,7 @@ type asked struct {
 	w       http.ResponseWriter
 	session *signin.Session
 	person  *kube.Person
+	records *records
 }
 
 // Handler answers all requests.
@@ -111,7 +112,8 @@ func (c *Console) signedIn(serve func(*asked) error) http.HandlerFunc {
 			c.toSignIn(w, r)
 			return
 		}
-		a := &asked{Request: r, w: w, session: session, person: c.opt.Kube.As(session.Token)}
+		person := c.opt.Kube.As(session.Token)
+		a := &asked{Request: r, w: w, session: session, person: person, records: &records{person: person}}
 		err := serve(a)
 		if err == nil || r.Context().Err() != nil {
 			return

@@ -218,6 +218,11 @@ func TestConsole(t *testing.T) {
 		p.Provider.Set(func(s *stage.Provider) { s.Bend = func(c map[string]any) { c["email"] = "system:masters" } })
 		nobody := p.visitor(t, "nobody")
 		p.Provider.Set(func(s *stage.Provider) { s.Bend = nil })
+		for _, path := range []string{"/contract", "/contract/master.ingress.ssh", "/operations", "/certificates"} { // others have read them before
+			if r, text := nobody.page(t, path); r.StatusCode != 403 || !strings.Contains(text, "may not read configmaps") || strings.Contains(text, "tcp 22") {
+				t.Errorf("%s: %s, %.2000s", path, r.Status, text)
+			}
+		}
 		r, text := nobody.page(t, "/workloads?ns=shop")
 		if r.StatusCode != 403 || !strings.Contains(text, "may not list pods in namespace shop") || strings.Contains(text, "web-7c5") {
 			t.Errorf("%s: %.2000s", r.Status, text)

@@ -84,7 +84,7 @@ func ends(list []plan.End) string {
 // contract shows each clause: for whom it is open, and how much it is used.
 func (c *Console) contract(a *asked) error {
 	ctx := a.Context()
-	held, err := contractOf(ctx, a.person)
+	held, err := contractOf(ctx, a.records)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (c *Console) contract(a *asked) error {
 		c.tell(a, told{200, "Contract", "The contract is not in the cluster yet: `craton up` puts it there.", ""})
 		return nil
 	}
-	counters, err := countersOf(ctx, a.person)
+	counters, err := countersOf(ctx, a.records)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return err
 	}
@@ -164,7 +164,7 @@ func pictureOf(c *inventory.Contract) (template.HTML, error) {
 
 // clause shows one clause: what it is for, who uses it, and what stops without it.
 func (c *Console) clause(a *asked) error {
-	held, err := contractOf(a.Context(), a.person)
+	held, err := contractOf(a.Context(), a.records)
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (c *Console) clause(a *asked) error {
 		if e.Clause.ID != a.PathValue("id") {
 			continue
 		}
-		counters, err := countersOf(a.Context(), a.person)
+		counters, err := countersOf(a.Context(), a.records)
 		if err != nil && !apierrors.IsForbidden(err) {
 			return err
 		}

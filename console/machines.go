@@ -30,7 +30,7 @@ const mostNodes = 10_000
 // machines lists the plan's machines with what the API says of their nodes.
 func (c *Console) machines(a *asked) error {
 	ctx := a.Context()
-	rows, err := machineRows(ctx, a.person)
+	rows, err := machineRows(ctx, a.person, a.records)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (c *Console) machines(a *asked) error {
 	all := len(rows)
 	rows = slices.DeleteFunc(rows, func(m machine) bool { return !mentions(wanted, m.Name, m.Role, m.Address, m.State.Text) })
 	shown, at := part(a.Request, rows)
-	open, err := contractOf(ctx, a.person)
+	open, err := contractOf(ctx, a.records)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return err
 	}
@@ -54,12 +54,12 @@ func (c *Console) machines(a *asked) error {
 
 // machineRows are the machines of the plan, and nodes that the plan does not have. Where the
 // plan may not be read, they are the nodes.
-func machineRows(ctx context.Context, p *kube.Person) ([]machine, error) {
+func machineRows(ctx context.Context, p *kube.Person, r *records) ([]machine, error) {
 	nodes, err := p.Table(ctx, kube.Nodes, kube.Ask{Take: mostNodes})
 	if err != nil {
 		return nil, err
 	}
-	plan, err := planOf(ctx, p)
+	plan, err := planOf(ctx, r)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (c *Console) machine(a *asked) error {
 		return err
 	}
 	there := err == nil
-	plan, err := planOf(ctx, a.person)
+	plan, err := planOf(ctx, a.records)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return err
 	}
@@ -166,7 +166,7 @@ func (c *Console) machine(a *asked) error {
 			"Pods": node.Status.Allocatable.Pods().String(),
 		}
 	}
-	open, err := contractOf(ctx, a.person)
+	open, err := contractOf(ctx, a.records)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return err
 	}

@@ -16,7 +16,7 @@ type operationRow struct {
 
 // operations shows what is and was done to the cluster as a whole.
 func (c *Console) operations(a *asked) error {
-	all, err := operationsOf(a.Context(), a.person)
+	all, err := operationsOf(a.Context(), a.records)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (c *Console) overview(a *asked) error {
 	for i, look := range looks {
 		work.Go(func() (err error) {
 			o := &found[i]
-			o.person, o.ctx = a.person, ctx
+			o.person, o.records, o.ctx = a.person, a.records, ctx
 			o.card, err = look(o)
 			if apierrors.IsForbidden(err) {
 				o.card.Refused, err = refused(err, a.session.Name), nil
@@ -84,10 +84,11 @@ func (c *Console) overview(a *asked) error {
 
 // summary is one card in the making, with what it finds that needs somebody.
 type summary struct {
-	person *kube.Person
-	ctx    context.Context
-	card   card
-	needs  []need
+	person  *kube.Person
+	records *records
+	ctx     context.Context
+	card    card
+	needs   []need
 }
 
 func (o *summary) need(kind, path, format string, args ...any) {
@@ -96,7 +97,7 @@ func (o *summary) need(kind, path, format string, args ...any) {
 
 func (o *summary) machines() (card, error) {
 	out := card{Title: "Machines", Path: "/machines"}
-	rows, err := machineRows(o.ctx, o.person)
+	rows, err := machineRows(o.ctx, o.person, o.records)
 	if err != nil {
 		return out, err
 	}
@@ -131,7 +132,7 @@ func (o *summary) components() (card, error) {
 			return out, err
 		}
 	}
-	plan, err := planOf(o.ctx, o.person)
+	plan, err := planOf(o.ctx, o.records)
 	if err != nil {
 		return out, err
 	}
@@ -151,7 +152,7 @@ func (o *summary) components() (card, error) {
 		o.need("bad", out.Path, "%s: %s", comp.Name, comp.Problem)
 	}
 	out.Figure, out.Detail = fmt.Sprintf("%d of %d well", well, len(all)), "the programs that make the cluster"
-	etcd, err := etcdOf(o.ctx, o.person)
+	etcd, err := etcdOf(o.ctx, o.records)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return out, err
 	}
@@ -202,7 +203,7 @@ func names(rows []kube.Row) string {
 
 func (o *summary) contract() (card, error) {
 	out := card{Title: "Contract", Path: "/contract"}
-	open, err := contractOf(o.ctx, o.person)
+	open, err := contractOf(o.ctx, o.records)
 	if err != nil || open == nil {
 		out.Detail = "not in the cluster yet"
 		return out, err
@@ -214,7 +215,7 @@ func (o *summary) contract() (card, error) {
 		}
 	}
 	out.Figure, out.Detail = count(n, "clause open", "clauses open"), "profile "+open.Profile+"; all else is shut"
-	counters, err := countersOf(o.ctx, o.person)
+	counters, err := countersOf(o.ctx, o.records)
 	if err == nil && counters != nil {
 		var drops uint64
 		for _, d := range counters.Drops {
@@ -227,7 +228,7 @@ func (o *summary) contract() (card, error) {
 
 func (o *summary) operations() (card, error) {
 	out := card{Title: "Operations", Path: "/operations"}
-	all, err := operationsOf(o.ctx, o.person)
+	all, err := operationsOf(o.ctx, o.records)
 	if err != nil {
 		return out, err
 	}
@@ -251,7 +252,7 @@ func (o *summary) operations() (card, error) {
 
 func (o *summary) certificates() (card, error) {
 	out := card{Title: "Certificates", Path: "/certificates"}
-	all, err := certificatesOf(o.ctx, o.person)
+	all, err := certificatesOf(o.ctx, o.records)
 	if err != nil {
 		return out, err
 	}

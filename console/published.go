@@ -13,59 +13,82 @@ import (
 	"craton.dev/craton/render/manifests/inventory"
 )
 
-// published reads one of the things that `up` and the operator put into the cluster for
-// people to look at. It is nil where nobody has put it there yet.
-func published[T any](ctx context.Context, p *kube.Person, name, key string, parse func([]byte) (*T, error)) (*T, error) {
+// records are what `up` and the operator put into the cluster for people to look at, as one person
+// sees it for one page.
+type records struct {
+	person *kube.Person
+	once   sync.Once
+	// versions are which of each there is now; nil where the person may not list them.
+	versions map[string]string
+}
+
+func (r *records) version(ctx context.Context, name string) string {
+	r.once.Do(func() {
+		ours := kube.Select{Labels: manifests.PlatformLabel + "=true"}
+		r.versions, _ = r.person.Versions(ctx, kube.ConfigMaps, manifests.System, ours) // what is wrong, each one's own question says
+	})
+	return r.versions[name]
+}
+
+// published reads one of the records. It is nil where nobody has put it there yet.
+func published[T any](ctx context.Context, r *records, name, key string, parse func([]byte) (*T, error)) (*T, error) {
+	// Who may list them may read them: of one that has been read already, that is all that is asked.
+	if version := r.version(ctx, name); version != "" {
+		if last, ok := parsed.Load(name); ok && last.(parsedText[T]).version == version {
+			return last.(parsedText[T]).value, nil
+		}
+	}
 	var held corev1.ConfigMap
-	err := p.Get(ctx, kube.ConfigMaps, manifests.System, name, &held)
+	err := r.person.Get(ctx, kube.ConfigMaps, manifests.System, name, &held)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	text := held.Data[key]
+	version, text := kube.VersionOf(&held), held.Data[key]
 	if last, ok := parsed.Load(name); ok && last.(parsedText[T]).text == text {
+		parsed.Store(name, parsedText[T]{version, text, last.(parsedText[T]).value})
 		return last.(parsedText[T]).value, nil
 	}
 	v, err := parse([]byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("configmap %s/%s: %w", manifests.System, name, err)
 	}
-	parsed.Store(name, parsedText[T]{text, v})
+	parsed.Store(name, parsedText[T]{version, text, v})
 	return v, nil
 }
 
-// parsed has what was last read under each name: to read the contract anew for each page took more
-// than all else of it. Each person's own question gives the text, and the same text makes the same
-// value, which nobody changes.
+// parsed has what was last read under each name: to ask for the contract and to read it anew for each
+// page took more than all else of it. Each person's own question says which version they may see, and
+// the same version or text makes the same value, which nobody changes.
 var parsed sync.Map
 
 type parsedText[T any] struct {
-	text  string
-	value *T
+	version, text string
+	value         *T
 }
 
-func planOf(ctx context.Context, p *kube.Person) (*inventory.Inventory, error) {
-	return published(ctx, p, manifests.PlanConfigMap, manifests.PlanKey, inventory.Parse)
+func planOf(ctx context.Context, r *records) (*inventory.Inventory, error) {
+	return published(ctx, r, manifests.PlanConfigMap, manifests.PlanKey, inventory.Parse)
 }
 
-func contractOf(ctx context.Context, p *kube.Person) (*inventory.Contract, error) {
-	return published(ctx, p, manifests.ContractConfigMap, manifests.ContractKey, inventory.ParseContract)
+func contractOf(ctx context.Context, r *records) (*inventory.Contract, error) {
+	return published(ctx, r, manifests.ContractConfigMap, manifests.ContractKey, inventory.ParseContract)
 }
 
-func countersOf(ctx context.Context, p *kube.Person) (*inventory.Counters, error) {
-	return published(ctx, p, manifests.CountersConfigMap, manifests.CountersKey, inventory.ParseCounters)
+func countersOf(ctx context.Context, r *records) (*inventory.Counters, error) {
+	return published(ctx, r, manifests.CountersConfigMap, manifests.CountersKey, inventory.ParseCounters)
 }
 
-func operationsOf(ctx context.Context, p *kube.Person) (*inventory.Operations, error) {
-	return published(ctx, p, manifests.OperationsConfigMap, manifests.OperationsKey, inventory.ParseOperations)
+func operationsOf(ctx context.Context, r *records) (*inventory.Operations, error) {
+	return published(ctx, r, manifests.OperationsConfigMap, manifests.OperationsKey, inventory.ParseOperations)
 }
 
-func certificatesOf(ctx context.Context, p *kube.Person) (*inventory.Certificates, error) {
-	return published(ctx, p, manifests.CertificatesConfigMap, manifests.CertificatesKey, inventory.ParseCertificates)
+func certificatesOf(ctx context.Context, r *records) (*inventory.Certificates, error) {
+	return published(ctx, r, manifests.CertificatesConfigMap, manifests.CertificatesKey, inventory.ParseCertificates)
 }
 
-func etcdOf(ctx context.Context, p *kube.Person) (*inventory.EtcdStatus, error) {
-	return published(ctx, p, manifests.EtcdConfigMap, manifests.EtcdStatusKey, inventory.ParseEtcd)
+func etcdOf(ctx context.Context, r *records) (*inventory.EtcdStatus, error) {
+	return published(ctx, r, manifests.EtcdConfigMap, manifests.EtcdStatusKey, inventory.ParseEtcd)
 }

@@ -93,6 +93,24 @@ func (p *Person) List(ctx context.Context, k Kind, namespace string, s Select, i
 	return decode(r.Timeout(answerWithin).Do(ctx), into)
 }
 
+// Versions says which version there is of each of some objects, by name, and nothing of what is in
+// them. Whoever is told may list them whole.
+func (p *Person) Versions(ctx context.Context, k Kind, namespace string, s Select) (map[string]string, error) {
+	var list metav1.PartialObjectMetadataList
+	r := s.apply(p.request(http.MethodGet, k.path(namespace, ""))).SetHeader("Accept", asMetadataList)
+	if err := decode(r.Timeout(answerWithin).Do(ctx), &list); err != nil {
+		return nil, err
+	}
+	versions := make(map[string]string, len(list.Items))
+	for i := range list.Items {
+		versions[list.Items[i].Name] = VersionOf(&list.Items[i])
+	}
+	return versions, nil
+}
+
+// VersionOf is an object's version among all objects' of a cluster.
+func VersionOf(o metav1.Object) string { return string(o.GetUID()) + "/" + o.GetResourceVersion() }
+
 func decode(result rest.Result, into any) error {
 	if err := result.Error(); err != nil {
 		return err

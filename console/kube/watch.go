@@ -12,7 +12,10 @@ import (
 )
 
 // asMetadata asks for no more of a changed object than who it is.
-const asMetadata = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+const (
+	asMetadata     = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+	asMetadataList = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+)
 
 // mostEvent bounds an event of a watch.
 const mostEvent = 4 << 20
