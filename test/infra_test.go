@@ -16,7 +16,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"craton.dev/craton/command"
 	"craton.dev/craton/contract"
@@ -178,14 +177,7 @@ func testUsersFailOver(t *testing.T, l *lab) {
 // user is a client as users have them; the old kind keeps its connection.
 func (l *lab) user(t *testing.T, old bool) *kubernetes.Clientset {
 	t.Helper()
-	out, err := l.craton("kubeconfig", "--cluster", l.name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := clientcmd.RESTConfigFromKubeConfig([]byte(out))
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := l.config(t)
 	config.Timeout, config.QPS = 30*time.Second, -1
 	if !old {
 		config.Dial = (&net.Dialer{Timeout: 30 * time.Second}).DialContext // has no pool in common with others

@@ -16,7 +16,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -158,15 +157,7 @@ func same(what string, want, got []string) error {
 // objects are all that may belong to parts, but tokens and what Kubernetes makes of others.
 func (l *lab) objects(t *testing.T) []string {
 	t.Helper()
-	out, err := l.craton("kubeconfig", "--cluster", l.name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := clientcmd.RESTConfigFromKubeConfig([]byte(out))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := dynamic.NewForConfig(config)
+	client, err := dynamic.NewForConfig(l.config(t))
 	if err != nil {
 		t.Fatal(err)
 	}

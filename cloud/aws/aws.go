@@ -6,9 +6,7 @@
 package aws
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -54,7 +52,7 @@ type description struct {
 func Read(file string, data []byte) (*cloud.Document, error) {
 	var d description
 	if err := json.Unmarshal(data, &d); err != nil {
-		return nil, at(file, data, err)
+		return nil, cloud.At(file, data, err)
 	}
 	doc := &cloud.Document{}
 	for i, g := range d.SecurityGroups {
@@ -198,15 +196,4 @@ func Protocol(r *cloud.Rule, name string, from, to int) error {
 		r.Ports = []packets.Range{packets.Numbers(uint64(from), uint64(to))}
 	}
 	return nil
-}
-
-// at is where in a file JSON is wrong.
-func at(file string, data []byte, err error) error {
-	offset := int64(len(data))
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		offset = syntax.Offset
-	} else if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		offset = kind.Offset
-	}
-	return fmt.Errorf("%s:%d: %w", file, 1+bytes.Count(data[:min(int(offset), len(data))], []byte("\n")), err)
 }

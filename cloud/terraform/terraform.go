@@ -8,7 +8,6 @@
 package terraform
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,7 +64,7 @@ const maxDepth = 32
 func Read(file string, data []byte) (*cloud.Document, error) {
 	var d document
 	if err := json.Unmarshal(data, &d); err != nil {
-		return nil, at(file, data, err)
+		return nil, cloud.At(file, data, err)
 	}
 	r := &reader{file: file, doc: &cloud.Document{}, config: map[string]*configuration{}, modules: map[string]*moduleConfig{}}
 	if d.Configuration != nil {
@@ -255,15 +254,4 @@ func decode(one *resource, into any) error {
 		return err
 	}
 	return nil
-}
-
-// at is where in a file JSON is wrong.
-func at(file string, data []byte, err error) error {
-	offset := int64(len(data))
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		offset = syntax.Offset
-	} else if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		offset = kind.Offset
-	}
-	return fmt.Errorf("%s:%d: %w", file, 1+bytes.Count(data[:min(int(offset), len(data))], []byte("\n")), err)
 }

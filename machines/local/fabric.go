@@ -126,7 +126,15 @@ var protocols = map[uint8]contract.Protocol{6: contract.TCP, 17: contract.UDP}
 // endConnections deletes the tracked connections that the plan does not allow: without
 // their entry, their next packet is a new one to the rules, and is dropped.
 func (p *Platform) endConnections(pl *plan.Plan) error {
-	ns, err := netns.GetFromName(p.namespace(fabricNS))
+	if err := p.untrack(fabricNS, notAllowed{pl}); err != nil {
+		return fmt.Errorf("end the connections that the rules no longer allow: %w", err)
+	}
+	return nil
+}
+
+// untrack deletes tracked connections of one of the platform's namespaces.
+func (p *Platform) untrack(name string, match netlink.CustomConntrackFilter) error {
+	ns, err := netns.GetFromName(p.namespace(name))
 	if err != nil {
 		return err
 	}
@@ -136,11 +144,8 @@ func (p *Platform) endConnections(pl *plan.Plan) error {
 		return err
 	}
 	defer h.Close()
-	_, err = h.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.InetFamily(netlink.FAMILY_V4), notAllowed{pl})
-	if err != nil {
-		return fmt.Errorf("end the connections that the rules no longer allow: %w", err)
-	}
-	return nil
+	_, err = h.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.InetFamily(netlink.FAMILY_V4), match)
+	return err
 }
 
 // notAllowed matches the connections that a plan does not allow.

@@ -129,28 +129,12 @@ func (p *Platform) Forget(src, dst Place, sourcePorts func(uint16) bool) error {
 	match := flowsFrom{src.Address, dst.Address, sourcePorts}
 	var errs []error
 	for _, name := range []string{fabricNS, src.Namespace, dst.Namespace} {
-		errs = append(errs, p.forget(name, match))
+		// Entries come and go meanwhile, by which the kernel calls the list interrupted.
+		if err := p.untrack(name, match); err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+			errs = append(errs, fmt.Errorf("forget the probes' flows in %s: %w", p.namespace(name), err))
+		}
 	}
 	return errors.Join(errs...)
-}
-
-func (p *Platform) forget(name string, match netlink.CustomConntrackFilter) error {
-	ns, err := netns.GetFromName(p.namespace(name))
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	h, err := netlink.NewHandleAt(ns)
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	// Entries come and go meanwhile, by which the kernel calls the list interrupted.
-	_, err = h.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.InetFamily(netlink.FAMILY_V4), match)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return fmt.Errorf("forget the probes' flows in %s: %w", p.namespace(name), err)
-	}
-	return nil
 }
 
 type flowsFrom struct {

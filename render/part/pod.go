@@ -27,6 +27,13 @@ func Seccomp() *corev1.PodSecurityContext {
 	return &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}}
 }
 
+// AsNobody is Seccomp of a pod without root's rights, which may write to the volumes that are its own.
+func AsNobody() *corev1.PodSecurityContext {
+	as := Seccomp()
+	as.RunAsNonRoot, as.RunAsUser, as.RunAsGroup, as.FSGroup = new(true), new(int64(Nobody)), new(int64(Nobody)), new(int64(Nobody))
+	return as
+}
+
 // Probe asks every so many seconds; so many failures count.
 func Probe(get corev1.HTTPGetAction, period, failures int32) *corev1.Probe {
 	return &corev1.Probe{

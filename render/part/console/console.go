@@ -93,10 +93,7 @@ func pod(in part.Input, secret string) (corev1.PodSpec, error) {
 		NodeSelector:                 map[string]string{master: ""},
 		Tolerations:                  part.Tolerations(in.Plan),
 		HostAliases:                  []corev1.HostAlias{{IP: n.ServiceSignIn.String(), Hostnames: []string{n.Console}}},
-		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: new(true), RunAsUser: new(int64(part.Nobody)), RunAsGroup: new(int64(part.Nobody)), FSGroup: new(int64(part.Nobody)),
-			SeccompProfile: part.Seccomp().SeccompProfile,
-		},
+		SecurityContext:              part.AsNobody(),
 		Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
 			PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{
 				Weight: 100,

@@ -71,10 +71,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		EnableServiceLinks: new(false),
 		NodeSelector:       map[string]string{master: ""},
 		Tolerations:        part.Tolerations(in.Plan),
-		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: new(true), RunAsUser: new(int64(part.Nobody)), RunAsGroup: new(int64(part.Nobody)), FSGroup: new(int64(part.Nobody)),
-			SeccompProfile: part.Seccomp().SeccompProfile,
-		},
+		SecurityContext:    part.AsNobody(),
 		Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
 			PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{
 				Weight: 100,

@@ -68,10 +68,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		EnableServiceLinks: new(false),
 		Affinity:           onMasters,
 		Tolerations:        append(part.Tolerations(in.Plan), away(corev1.TaintNodeUnreachable), away(corev1.TaintNodeNotReady)),
-		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: new(true), RunAsUser: new(int64(part.Nobody)), RunAsGroup: new(int64(part.Nobody)), FSGroup: new(int64(part.Nobody)),
-			SeccompProfile: part.Seccomp().SeccompProfile,
-		},
+		SecurityContext:    part.AsNobody(),
 		Containers: []corev1.Container{{
 			Name: name, Image: image,
 			Command: []string{

@@ -171,9 +171,8 @@ func daemonSet(in part.Input, where plan.Ingress) (*appsv1.DaemonSet, error) {
 		container.SecurityContext = part.Restricted("NET_BIND_SERVICE")
 	} else {
 		// A user who is not root may listen on all ports of this network, which is the pod's alone.
+		pod.SecurityContext = part.AsNobody()
 		pod.SecurityContext.Sysctls = []corev1.Sysctl{{Name: "net.ipv4.ip_unprivileged_port_start", Value: "0"}}
-		pod.SecurityContext.RunAsNonRoot = new(true)
-		pod.SecurityContext.RunAsUser, pod.SecurityContext.RunAsGroup, pod.SecurityContext.FSGroup = new(int64(part.Nobody)), new(int64(part.Nobody)), new(int64(part.Nobody))
 		container.Ports = []corev1.ContainerPort{
 			{Name: "https", ContainerPort: httpsPort}, {Name: "http", ContainerPort: httpPort}, {Name: "health", ContainerPort: healthPort},
 		}
