@@ -165,16 +165,13 @@ func (o *summary) components() (card, error) {
 	return out, nil
 }
 
-// notRunning leaves out the pods that are as most are.
-const notRunning = "status.phase!=Running,status.phase!=Succeeded"
-
 func (o *summary) pods() (card, error) {
 	out := card{Title: "Pods", Path: "/workloads?kind=pods"}
 	all, err := o.person.Table(o.ctx, kube.Pods, kube.Ask{Take: 1})
 	if err != nil {
 		return out, err
 	}
-	not, err := o.person.Table(o.ctx, kube.Pods, kube.Ask{Select: kube.Select{Fields: notRunning}, Take: perPage})
+	not, err := o.person.Table(o.ctx, kube.Pods, kube.Ask{Select: kube.NotRunning, Take: perPage})
 	if err != nil {
 		return out, err
 	}

@@ -21,10 +21,15 @@ func SetHoldIdle(t *testing.T, d time.Duration) {
 }
 
 // Holds tells whether a cluster's rows are held.
-func Holds(c *Cluster) bool {
-	c.held.mu.RLock()
-	defer c.held.mu.RUnlock()
-	return c.held.whole
+func Holds(c *Cluster) bool { return c.held[0].isWhole() }
+
+// HoldsNotRunning tells whether those are held that do not run.
+func HoldsNotRunning(c *Cluster) bool { return c.held[1].isWhole() }
+
+func (h *held) isWhole() bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.whole
 }
 
 // Ask is Table of what is not held.

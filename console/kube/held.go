@@ -20,7 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// held are the rows of a kind of which a cluster may have thousands. To go through all of them for
+// held are the rows of a kind of which a cluster may have thousands, or some of them. To go through all of them for
 // each filter took the API server longer than all other pages together, so they are read once, by
 // the token of somebody who has just been shown them all, and follow a watch of that one's for as
 // long as people ask for them.
@@ -30,6 +30,8 @@ import (
 // is asked for as if nothing were held.
 type held struct {
 	kind Kind
+	// sel is which of them, all where it is empty.
+	sel Select
 	// begun says that somebody reads them, or watches already.
 	begun atomic.Bool
 	// asked is when they were last asked for, in seconds.
@@ -65,9 +67,30 @@ var (
 // the row, and the Console has little memory.
 const holdChunk = 250
 
+// NotRunning leaves out the pods that are as most are. For that the API server looks at each one's
+// phase, so that those that are left are held.
+var NotRunning = Select{Fields: "status.phase!=Running,status.phase!=Succeeded"}
+
+// heldFor is what answers a question where it is held; nil where nothing is held for its like.
+func (p *Person) heldFor(k Kind, ask Ask) *held {
+	if ask.Take <= 1 { // to learn how many there are, one row is enough
+		return nil
+	}
+	for _, h := range p.held {
+		if h.kind.Name == k.Name && h.sel == ask.Select {
+			return h
+		}
+	}
+	return nil
+}
+
+// worth tells whether a question is one that takes the API server long.
+func (h *held) worth(ask Ask) bool {
+	return ask.Namespace == "" && (h.sel != Select{} || ask.Contains != "" || ask.Skip >= deep)
+}
+
 // fromHeld is the page where its rows are held and the person may list them; nil otherwise.
-func (p *Person) fromHeld(ctx context.Context, ask Ask) *Page {
-	h := p.held
+func (p *Person) fromHeld(ctx context.Context, h *held, ask Ask) *Page {
 	h.asked.Store(time.Now().Unix())
 	h.mu.RLock()
 	whole := h.whole
@@ -98,8 +121,7 @@ func (p *Person) mayList(ctx context.Context, k Kind, namespace string) bool {
 
 // hold begins to hold the rows, unless somebody has. Where they cannot be read or watched any more,
 // they are given up, and whoever asks next reads them by themselves.
-func (p *Person) hold() {
-	h := p.held
+func (p *Person) hold(h *held) {
 	if !h.begun.CompareAndSwap(false, true) {
 		return
 	}
@@ -137,7 +159,8 @@ func (p *Person) follow(ctx context.Context, h *held) error {
 	var rows []heldRow
 	g := &gathered{page: &Page{}}
 	g.every = func(r Row) { rows = append(rows, holdRow(g.page.Columns, r, time.Now())) }
-	for s := (Select{Limit: holdChunk}); ; {
+	s := h.sel
+	for s.Limit = holdChunk; ; {
 		list, err := p.tableChunk(ctx, h.kind, "", s, g)
 		if err != nil {
 			return err
@@ -147,7 +170,7 @@ func (p *Person) follow(ctx context.Context, h *held) error {
 		}
 	}
 	slices.SortFunc(rows, func(a, b heldRow) int { return cmp.Compare(a.key, b.key) })
-	body, err := p.request(http.MethodGet, h.kind.path("", "")).SetHeader("Accept", asTable).
+	body, err := h.sel.apply(p.request(http.MethodGet, h.kind.path("", ""))).SetHeader("Accept", asTable).
 		Param("includeObject", string(metav1.IncludeMetadata)).Param("watch", "true").Param("resourceVersion", g.page.Version).Stream(ctx)
 	if err != nil {
 		return err

@@ -132,6 +132,45 @@ func TestHeld(t *testing.T) {
 		}
 	})
 
+	t.Run("those that do not run", func(t *testing.T) {
+		ask := kube.Ask{Select: kube.NotRunning, Take: 5}
+		find := func() *kube.Page {
+			page, err := ada.Table(t.Context(), kube.Pods, ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return page
+		}
+		find()
+		within(t, "they are held", func() bool { return kube.HoldsNotRunning(c) })
+		want, err := plain.As(s.Provider.Token("ada")).Ask(t.Context(), kube.Pods, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := find(); got.Total != 1 || shown(got) != shown(want) {
+			t.Errorf("of what is held\n%s\nof the API's\n%s", shown(got), shown(want))
+		}
+		if err := s.Broken(t.Context(), "team-3", "broken-too"); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "there is another", func() bool { return find().Total == 2 })
+		pod, err := s.Admin.CoreV1().Pods("team-3").Get(t.Context(), "broken-too", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		restarted(pod) // it runs now, so that it is none of them any more
+		if _, err := s.Admin.CoreV1().Pods("team-3").UpdateStatus(t.Context(), pod, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "it is none of them any more", func() bool { return find().Total == 1 })
+		if page, err := vera.Table(t.Context(), kube.Pods, ask); !apierrors.IsForbidden(err) {
+			t.Errorf("somebody who may not list them got %+v, %v", page, err)
+		}
+		if !kube.HoldsNotRunning(c) {
+			t.Error("they are not held any more, so that these were not theirs")
+		}
+	})
+
 	t.Run("rights are the person's", func(t *testing.T) {
 		begin(t)
 		for _, ask := range []kube.Ask{{Take: 5}, {Contains: "web", Take: 5}, {Skip: 600, Take: 5}, {Namespace: "team-2", Take: 5}, {Namespace: "team-2", Contains: "web", Take: 5}} {

@@ -28,14 +28,14 @@ import (
 // Cluster is a connection to an API server, without any rights.
 type Cluster struct {
 	client rest.Interface
-	held   *held
+	held   []*held
 }
 
 // Person is a cluster as one person sees it.
 type Person struct {
 	client rest.Interface
 	bearer string
-	held   *held
+	held   []*held
 }
 
 // Connect prepares a connection; nothing is sent yet. caFile is the PEM of the authority of
@@ -66,7 +66,7 @@ func Connect(server, caFile string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the API at %s: %w", server, err)
 	}
-	return &Cluster{client: client, held: &held{kind: Pods}}, nil
+	return &Cluster{client: client, held: []*held{{kind: Pods}, {kind: Pods, sel: NotRunning}}}, nil
 }
 
 // As is the cluster as the person of a token sees it.

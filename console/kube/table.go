@@ -79,15 +79,15 @@ var deep = 500
 // the page's end and no more; with it, all rows are gone through, one after another, and
 // only the page's are kept. Of a kind that is held, both take no more than a look at what is.
 func (p *Person) Table(ctx context.Context, k Kind, ask Ask) (*Page, error) {
-	holds := k.Held && ask.Select == Select{} && ask.Take > 1 // to learn how many there are, one row is enough
-	if holds {
-		if page := p.fromHeld(ctx, ask); page != nil {
+	h := p.heldFor(k, ask)
+	if h != nil {
+		if page := p.fromHeld(ctx, h, ask); page != nil {
 			return page, nil
 		}
 	}
 	page, err := p.ask(ctx, k, ask)
-	if err == nil && holds && ask.Namespace == "" && (ask.Contains != "" || ask.Skip >= deep) {
-		p.hold()
+	if err == nil && h != nil && h.worth(ask) {
+		p.hold(h)
 	}
 	return page, err
 }
