@@ -1,6 +1,7 @@
 // Package bootstrap brings a cluster up from its plan, applies changes to one that runs,
-// says how it is, and takes it down. Up is a list of steps; each looks at what is there
-// first, so that a run that was stopped anywhere goes on where it is run again.
+// says how it is, backs it up, recovers it, replaces its machines, and takes it down. Up is a
+// list of steps; each looks at what is there first, so that a run that was stopped anywhere
+// goes on where it is run again.
 //
 // It decides no rule, name or address (package plan does), writes no configuration format
 // (package render does) and keeps nothing running afterwards (package operate does).
@@ -75,19 +76,15 @@ func Open(name string, opt Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := os.ReadFile(filepath.Join(c.Dir, applied))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("cluster %s: %w; `craton up` makes it", name, ErrNone)
-	}
+	file, err := c.recorded()
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("cluster %s belongs to root: run the command with sudo: %w", name, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	file := &cluster.Cluster{}
-	if err := json.Unmarshal(b, file); err != nil {
-		return nil, fmt.Errorf("%s: %w; run `craton up` again with the cluster file", filepath.Join(c.Dir, applied), err)
+	if file == nil {
+		return nil, fmt.Errorf("cluster %s: %w; `craton up` makes it", name, ErrNone)
 	}
 	if c.Plan, err = c.planOf(file); err != nil {
 		return nil, err
@@ -116,6 +113,23 @@ func (c *Cluster) record() error {
 		return err
 	}
 	return c.keep(applied, b)
+}
+
+// recorded is the file that the cluster was last brought to; nil where there is none.
+func (c *Cluster) recorded() (*cluster.Cluster, error) {
+	path := filepath.Join(c.Dir, applied)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	file := &cluster.Cluster{}
+	if err := json.Unmarshal(b, file); err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w: remove it, and run `craton up` with the file that the cluster was last brought to: changes are not looked at then", path, err)
+	}
+	return file, nil
 }
 
 // keep writes a file of the cluster's folder, for root only. Who reads it meanwhile, or after a kill,

@@ -57,3 +57,22 @@ func TestKeep(t *testing.T) {
 		t.Errorf("beside it is left %v, %v", left, err)
 	}
 }
+
+// TestRecordDamaged protects somebody whose record cannot be read from being told to remove the cluster:
+// the error names the file, which `up` writes anew.
+func TestRecordDamaged(t *testing.T) {
+	c := lone(t)
+	path := filepath.Join(c.Dir, applied)
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.recorded(); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "`craton up`") {
+		t.Errorf("error %v, expected %s and what to do", err, path)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if file, err := c.recorded(); file != nil || err != nil {
+		t.Errorf("where there is none: %v, %v", file, err)
+	}
+}

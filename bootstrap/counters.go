@@ -38,11 +38,11 @@ const consoleComponent = "console"
 func Publish(ctx context.Context, name string) {
 	var group sync.WaitGroup
 	group.Go(func() {
-		p := &publisher{name: name}
+		p := &publisher{followed: followed{name: name}}
 		every(ctx, countEvery, p.publish)
 	})
 	group.Go(func() {
-		p := &measurer{name: name}
+		p := &measurer{followed: followed{name: name}}
 		every(ctx, measureEvery, p.publish)
 	})
 	group.Wait()
@@ -64,12 +64,32 @@ func every(ctx context.Context, period time.Duration, do func(context.Context) e
 	}
 }
 
-// publisher is what Publish knows of counters from one time to the next.
-type publisher struct {
+// followed is a cluster whose file may be another one at the next look.
+type followed struct {
 	name string
 	// c is the cluster of the file that was applied at this time.
 	c       *Cluster
 	applied time.Time
+}
+
+// follow opens the cluster of the file that was applied last, and says whether that is another one
+// than at the last look.
+func (f *followed) follow() (anew bool, err error) {
+	when, err := changedAt(filepath.Join(StateRoot, f.name, applied))
+	if err != nil || f.c != nil && when.Equal(f.applied) {
+		return false, err
+	}
+	c, err := Open(f.name, Options{})
+	if err != nil {
+		return false, err
+	}
+	f.c, f.applied = c, when
+	return true, nil
+}
+
+// publisher is what Publish knows of counters from one time to the next.
+type publisher struct {
+	followed
 	// client is by the kubeconfig that was written at this time.
 	client  kubernetes.Interface
 	written time.Time
@@ -79,22 +99,17 @@ type publisher struct {
 }
 
 func (p *publisher) publish(ctx context.Context) error {
-	dir := filepath.Join(StateRoot, p.name)
-	when, err := changedAt(filepath.Join(dir, applied))
+	anew, err := p.follow()
 	if err != nil {
 		return err
 	}
-	if p.c == nil || !when.Equal(p.applied) {
-		if p.c, err = Open(p.name, Options{}); err != nil {
-			return err
-		}
-		p.applied, p.clean = when, false
-	}
+	p.clean = p.clean && !anew
 	on := slices.Contains(p.c.Plan.Components, consoleComponent)
 	if !on && p.clean || !p.c.founded() {
 		return nil
 	}
-	if when, err = changedAt(p.c.kubeconfigPath()); err != nil {
+	when, err := changedAt(p.c.kubeconfigPath())
+	if err != nil {
 		return err
 	}
 	if p.client == nil || !when.Equal(p.written) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
 )
 
@@ -32,15 +33,20 @@ func (c *Cluster) tellKubelets(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		argv := []string{"sh", "-c", restarted, "sh", file.Path}
-		if err := c.await(ctx, time.Minute, time.Second, func(ctx context.Context) (string, error) {
-			if err := c.Platform.Exec(ctx, m.Name, argv, bytes.NewReader(file.Contents), nil, nil); err != nil {
-				return fmt.Sprintf("tell the kubelet of %s which ports to serve: %v", m.Name, said(err)), nil // it may be starting
-			}
-			return "", nil
-		}); err != nil {
+		if err := c.tell(ctx, m, restarted, file.Path, file.Contents, "tell the kubelet of "+m.Name+" which ports to serve"); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tell runs a script that brings a file of a machine up to date, till it has: the machine may be starting.
+func (c *Cluster) tell(ctx context.Context, m plan.Machine, script, path string, contents []byte, what string) error {
+	argv := []string{"sh", "-c", script, "sh", path}
+	return c.await(ctx, time.Minute, time.Second, func(ctx context.Context) (string, error) {
+		if err := c.Platform.Exec(ctx, m.Name, argv, bytes.NewReader(contents), nil, nil); err != nil {
+			return fmt.Sprintf("%s: %v", what, said(err)), nil
+		}
+		return "", nil
+	})
 }

@@ -40,7 +40,7 @@ const (
 // Metrics are what there is to measure of a cluster from outside of its machines. What cannot
 // be told now has no sample: only that nothing at all can be told is an error.
 func (c *Cluster) Metrics(ctx context.Context) ([]metrics.Family, error) {
-	m := &measurer{name: c.Name, c: c}
+	m := &measurer{followed: followed{name: c.Name, c: c}}
 	var err error
 	if m.applied, err = changedAt(filepath.Join(c.Dir, applied)); err != nil {
 		return nil, err
@@ -50,10 +50,7 @@ func (c *Cluster) Metrics(ctx context.Context) ([]metrics.Family, error) {
 
 // measurer is what is known of metrics from one time to the next.
 type measurer struct {
-	name string
-	// c is the cluster of the file that was applied at this time.
-	c       *Cluster
-	applied time.Time
+	followed
 	// dropped counts, by clause, the packets in the log of drops up to a place in it which the
 	// plan lets through.
 	dropped map[string]int
@@ -65,17 +62,11 @@ type measurer struct {
 // publish lays metrics down on the masters that run, where the node exporter is on, and takes
 // them away where it is not.
 func (m *measurer) publish(ctx context.Context) error {
-	when, err := changedAt(filepath.Join(StateRoot, m.name, applied))
+	anew, err := m.follow()
 	if err != nil {
 		return err
 	}
-	if m.c == nil || !when.Equal(m.applied) {
-		c, err := Open(m.name, Options{})
-		if err != nil {
-			return err
-		}
-		m.c, m.applied, m.clean = c, when, false
-	}
+	m.clean = m.clean && !anew
 	var text bytes.Buffer
 	command := "rm -f " + nodeexporter.Textfile
 	if slices.Contains(m.c.Plan.Components, nodeexporter.Part.Name) {

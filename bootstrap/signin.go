@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -77,13 +76,7 @@ func (c *Cluster) tellMasters(ctx context.Context) error {
 		return err
 	}
 	for _, m := range running {
-		argv := []string{"sh", "-c", inPlace, "sh", manifests.AuthenticationPath}
-		if err := c.await(ctx, time.Minute, time.Second, func(ctx context.Context) (string, error) {
-			if err := c.Platform.Exec(ctx, m.Name, argv, bytes.NewReader(config), nil, nil); err != nil {
-				return fmt.Sprintf("tell the API server of %s whom to trust: %v", m.Name, said(err)), nil // it may be starting
-			}
-			return "", nil
-		}); err != nil {
+		if err := c.tell(ctx, m, inPlace, manifests.AuthenticationPath, config, "tell the API server of "+m.Name+" whom to trust"); err != nil {
 			return err
 		}
 	}

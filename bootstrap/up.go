@@ -2,11 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -104,23 +99,6 @@ func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, erro
 		return nil, err
 	}
 	return c, nil
-}
-
-// recorded is the file that the cluster was last brought to; nil where there is none.
-func (c *Cluster) recorded() (*cluster.Cluster, error) {
-	path := filepath.Join(c.Dir, applied)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	before := &cluster.Cluster{}
-	if err := json.Unmarshal(b, before); err != nil {
-		return nil, fmt.Errorf("%s: %w; `craton down` removes the cluster", path, err)
-	}
-	return before, nil
 }
 
 func (c *Cluster) buildPayload(ctx context.Context) error {
