@@ -10,6 +10,8 @@
 // layout of machineNetwork; package plan does. It imports nothing of ours.
 package cluster
 
+import "fmt"
+
 // APIVersion and Kind are what a cluster file starts with.
 const (
 	APIVersion = "craton.dev/v1alpha1"
@@ -63,6 +65,15 @@ type Cluster struct {
 	// SignIn counts only where Options.SignIn is set.
 	SignIn   SignIn   `json:"signIn"`
 	Versions Versions `json:"versions"`
+}
+
+// Shape is how many masters, workers and infra machines there are, in a few signs.
+func (c *Cluster) Shape() string {
+	shape := fmt.Sprintf("%d+%d", c.Masters, c.Workers)
+	if c.Infra > 0 {
+		shape += fmt.Sprintf("+%d infra", c.Infra)
+	}
+	return shape
 }
 
 // Size is how large each machine of a role is. A field that is 0 is left to the platform.

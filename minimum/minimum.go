@@ -19,7 +19,6 @@ import (
 
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
-	"craton.dev/craton/plan"
 )
 
 // Resource is something of which a machine has more or less.
@@ -204,14 +203,6 @@ func everyone(file *cluster.Cluster) []cluster.Size {
 }
 
 // Shape is a cluster in a few words.
-func shape(p *plan.Plan) string {
-	s := fmt.Sprintf("%d+%d", p.File.Masters, p.File.Workers)
-	if p.File.Infra > 0 {
-		s += fmt.Sprintf("+%d infra", p.File.Infra)
-	}
-	return s
-}
-
 func round(d time.Duration) float64 {
 	return float64(d.Round(100*time.Millisecond)) / float64(time.Second)
 }

@@ -77,7 +77,7 @@ func begin(file *cluster.Cluster, path string) (*Results, error) {
 		return nil, err
 	}
 	fresh := &Results{
-		Kind: "Minimum", Shape: shape(p), Profile: p.Profile, Components: p.Components,
+		Kind: "Minimum", Shape: p.File.Shape(), Profile: p.Profile, Components: p.Components,
 		Key: fmt.Sprintf("%x", sha256.Sum256(b))[:16], Least: []Least{}, Trials: []Trial{},
 	}
 	old, err := Read(path)

@@ -3,7 +3,6 @@ package operate
 import (
 	"context"
 	"fmt"
-	"net"
 	"sync"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -50,7 +49,7 @@ func (s *planSource) get(ctx context.Context) (*inventory.Inventory, error) {
 	return plan, nil
 }
 
-// approver applies Decide to each request.
+// approver applies decide to each request.
 type approver struct {
 	client client.Client
 	plans  *planSource
@@ -70,14 +69,14 @@ func (a *approver) Reconcile(ctx context.Context, r reconcile.Request) (reconcil
 	if err := a.client.Get(ctx, r.NamespacedName, csr); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	if !Ours(csr) {
+	if !ours(csr) {
 		return reconcile.Result{}, nil
 	}
 	plan, err := a.plans.get(ctx)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	approve, reason := Decide(csr, plan)
+	approve, reason := decide(csr, plan)
 	condition := certificatesv1.CertificateSigningRequestCondition{
 		Type: certificatesv1.CertificateDenied, Status: corev1.ConditionTrue,
 		Reason: "CratonPlan", Message: reason,
@@ -94,7 +93,7 @@ func (a *approver) Reconcile(ctx context.Context, r reconcile.Request) (reconcil
 	return reconcile.Result{}, nil
 }
 
-// nodes applies NodePatch to each Node.
+// nodes applies nodePatch to each Node.
 type nodes struct {
 	client client.Client
 	plans  *planSource
@@ -126,7 +125,7 @@ func (n *nodes) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.R
 		log.FromContext(ctx).Info("the plan has no such machine: its Node is left alone")
 		return reconcile.Result{}, nil
 	}
-	patch, err := NodePatch(node, machine)
+	patch, err := nodePatch(node, machine)
 	if err != nil || patch == nil {
 		return reconcile.Result{}, err
 	}
@@ -159,5 +158,3 @@ func all(c client.Client, kind client.ObjectList) handler.MapFunc {
 		return out
 	}
 }
-
-func listen(address string) (net.Listener, error) { return net.Listen("tcp", address) }

@@ -160,7 +160,7 @@ func TestBadPlan(t *testing.T) {
 	}
 }
 
-// TestLightNode protects the cache's size without losing what NodePatch compares.
+// TestLightNode protects the cache's size without losing what nodePatch compares.
 func TestLightNode(t *testing.T) {
 	full := node(map[string]string{"a": "b"}, corev1.Taint{Key: "k", Effect: "NoSchedule"})
 	full.Annotations = map[string]string{"big": "x"}
@@ -174,6 +174,6 @@ func TestLightNode(t *testing.T) {
 		t.Errorf("%+v keeps what nobody reads", light)
 	}
 	if light.ResourceVersion != "7" || light.Labels["a"] != "b" || len(light.Spec.Taints) != 1 {
-		t.Errorf("%+v lacks what NodePatch reads", light)
+		t.Errorf("%+v lacks what nodePatch reads", light)
 	}
 }

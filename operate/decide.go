@@ -21,9 +21,9 @@ const (
 	bootstrapPrefix = "system:bootstrap:"
 )
 
-// Ours says whether a request is one that the operator decides: of a signer of kubelets'
+// ours says whether a request is one that the operator decides: of a signer of kubelets'
 // certificates, and not decided yet.
-func Ours(csr *certificatesv1.CertificateSigningRequest) bool {
+func ours(csr *certificatesv1.CertificateSigningRequest) bool {
 	switch csr.Spec.SignerName {
 	case manifests.SignerKubeletClient, manifests.SignerKubeletServing:
 	default:
@@ -35,11 +35,11 @@ func Ours(csr *certificatesv1.CertificateSigningRequest) bool {
 		})
 }
 
-// Decide says whether a request for a kubelet's certificate is to be approved, and why or
+// decide says whether a request for a kubelet's certificate is to be approved, and why or
 // why not. A machine of the plan gets a client certificate in its own name, asked for with
 // its own token or with the certificate that it has, and a serving certificate for its own
 // name and planned address, asked for with its client certificate. All else is denied.
-func Decide(csr *certificatesv1.CertificateSigningRequest, inv *inventory.Inventory) (approve bool, reason string) {
+func decide(csr *certificatesv1.CertificateSigningRequest, inv *inventory.Inventory) (approve bool, reason string) {
 	request, err := parse(csr.Spec.Request)
 	if err != nil {
 		return false, err.Error()

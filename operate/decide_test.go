@@ -153,7 +153,7 @@ func TestDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := test.from()
 			test.change(&a)
-			approve, reason := Decide(a.csr(t), testInventory())
+			approve, reason := decide(a.csr(t), testInventory())
 			if approve != (test.want == "") || !strings.Contains(reason, test.want) {
 				t.Errorf("approve %t because %q, want reason %q", approve, reason, test.want)
 			}
@@ -171,7 +171,7 @@ func TestTwoNames(t *testing.T) {
 	a.template.Subject = pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{
 		{Type: []int{2, 5, 4, 10}, Value: "system:nodes"}, {Type: cn, Value: "system:node:demo-master-1"}, {Type: cn, Value: "system:node:demo-worker-1"},
 	}}
-	if approve, reason := Decide(a.csr(t), testInventory()); approve || !strings.Contains(reason, "subject") {
+	if approve, reason := decide(a.csr(t), testInventory()); approve || !strings.Contains(reason, "subject") {
 		t.Errorf("approve %t because %q", approve, reason)
 	}
 }
@@ -184,7 +184,7 @@ func TestRemoved(t *testing.T) {
 	renews.user, renews.groups = "system:node:demo-worker-1", []string{"system:nodes"}
 	for _, a := range []asked{joining(), renews, serves()} {
 		for _, inv := range []*inventory.Inventory{shrunk, nil} {
-			if approve, reason := Decide(a.csr(t), inv); approve || !strings.Contains(reason, "no machine") {
+			if approve, reason := decide(a.csr(t), inv); approve || !strings.Contains(reason, "no machine") {
 				t.Errorf("%s: approve %t because %q", a.user, approve, reason)
 			}
 		}
@@ -194,7 +194,7 @@ func TestRemoved(t *testing.T) {
 // TestOurs protects other signers' requests, and decisions that were made.
 func TestOurs(t *testing.T) {
 	csr := joining().csr(t)
-	if !Ours(csr) {
+	if !ours(csr) {
 		t.Error("a new request is not ours")
 	}
 	other := csr.DeepCopy()
@@ -202,14 +202,14 @@ func TestOurs(t *testing.T) {
 	signed := csr.DeepCopy()
 	signed.Status.Certificate = []byte("c")
 	for name, c := range map[string]*certificatesv1.CertificateSigningRequest{"another signer's": other, "a signed one": signed} {
-		if Ours(c) {
+		if ours(c) {
 			t.Errorf("%s is ours", name)
 		}
 	}
 	for _, decided := range []certificatesv1.RequestConditionType{"Approved", "Denied"} {
 		c := csr.DeepCopy()
 		c.Status.Conditions = []certificatesv1.CertificateSigningRequestCondition{{Type: decided}}
-		if Ours(c) {
+		if ours(c) {
 			t.Errorf("one that is %s is ours", decided)
 		}
 	}
@@ -227,7 +227,7 @@ func FuzzDecide(f *testing.F) {
 				Request: block, SignerName: manifests.SignerKubeletClient, Usages: joining().usages,
 				Username: "system:bootstrap:nobody", Groups: joining().groups,
 			}}
-			if approve, reason := Decide(csr, inv); approve || reason == "" {
+			if approve, reason := decide(csr, inv); approve || reason == "" {
 				t.Errorf("approve %t because %q", approve, reason)
 			}
 		}

@@ -23,11 +23,11 @@ func platforms(key string) bool {
 	return slices.ContainsFunc(platformPrefixes, func(p string) bool { return strings.HasPrefix(key, p) })
 }
 
-// NodePatch is the JSON merge patch that makes a Node's platform labels and taints what the
+// nodePatch is the JSON merge patch that makes a Node's platform labels and taints what the
 // plan says, or nil where they are. Labels and taints of others stay as they are. Where the
 // taints change, the patch holds for exactly this version of the Node: a list of taints is
 // replaced as a whole.
-func NodePatch(node *corev1.Node, m *inventory.Machine) ([]byte, error) {
+func nodePatch(node *corev1.Node, m *inventory.Machine) ([]byte, error) {
 	metadata := map[string]any{}
 	labels := map[string]any{}
 	for k, v := range m.Labels {

@@ -47,7 +47,7 @@ func TestNodePatch(t *testing.T) {
 			`{"metadata":{"resourceVersion":"7"},"spec":{"taints":[]}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := NodePatch(test.node, test.machine)
+			got, err := nodePatch(test.node, test.machine)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +88,7 @@ func TestNodePatchConverges(t *testing.T) {
 			}
 			m.Taints = append(m.Taints, text+":"+string(p.Effect))
 		}
-		patch, err := NodePatch(n, m)
+		patch, err := nodePatch(n, m)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestNodePatchConverges(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if again, err := NodePatch(after, m); err != nil || again != nil {
+		if again, err := nodePatch(after, m); err != nil || again != nil {
 			t.Fatalf("patch %s leaves %s (%v)", patch, again, err)
 		}
 		for k, v := range m.Labels {

@@ -1,16 +1,17 @@
 // Package operate holds the controllers that run inside the cluster, on masters, and keep
-// it what the plan says: they decide which kubelet gets which certificate, and put back a
-// Node's labels and taints.
+// it what the plan says: they decide which kubelet gets which certificate, put back a Node's
+// labels and taints and the platform's objects, and look after the members of etcd.
 //
-// What to do is decided in functions without effects (Decide, NodePatch); the controllers
-// apply it. The package reads the plan from the cluster, where `up` puts it; it makes no
-// plan and no machines.
+// What to do is decided in functions without effects (decide, nodePatch, decideEtcdPods); the
+// controllers apply it. The package reads the plan from the cluster, where `up` puts it; it
+// makes no plan and no machines.
 package operate
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 	"unique"
@@ -182,7 +183,7 @@ func bareObject(in any) (any, error) {
 	return in, nil
 }
 
-// lightNode keeps of a Node what NodePatch looks at. A Node's status is most of it.
+// lightNode keeps of a Node what nodePatch looks at. A Node's status is most of it.
 func lightNode(in any) (any, error) {
 	node, ok := in.(*corev1.Node)
 	if !ok {
@@ -208,7 +209,7 @@ func shared(labels map[string]string) map[string]string {
 }
 
 func serveHealth(address string, log logr.Logger) (stop func(), err error) {
-	listener, err := listen(address)
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("--healthz: %w", err)
 	}

@@ -59,11 +59,7 @@ func begin(opt Options) (*Proof, error) {
 
 // Shape is a cluster in a few words.
 func Shape(p *plan.Plan) string {
-	s := fmt.Sprintf("%d+%d", p.File.Masters, p.File.Workers)
-	if p.File.Infra > 0 {
-		s += fmt.Sprintf("+%d infra", p.File.Infra)
-	}
-	return s + ", " + p.File.Etcd + " etcd"
+	return p.File.Shape() + ", " + p.File.Etcd + " etcd"
 }
 
 // Read reads a file of results.

@@ -20,9 +20,10 @@ type place struct {
 // outside is the name of all addresses that no rule has a peer for.
 const outside = "outside"
 
-// placesOf divides all addresses of IPv4 by the peers and roles that they belong to.
-func placesOf(p *plan.Plan) []place {
-	names := map[string][]packets.Range{}
+// namedBy are the addresses of the plan's peers and of its roles, by name; roles says which names
+// are those of roles.
+func namedBy(p *plan.Plan) (names map[string][]packets.Range, roles map[string]contract.Role) {
+	names, roles = map[string][]packets.Range{}, map[string]contract.Role{}
 	for peer, prefixes := range p.Peers {
 		if peer == contract.All {
 			continue
@@ -33,7 +34,6 @@ func placesOf(p *plan.Plan) []place {
 			}
 		}
 	}
-	roles := map[string]contract.Role{}
 	for _, role := range contract.Roles() {
 		var of []packets.Range
 		for _, m := range p.Machines {
@@ -46,6 +46,12 @@ func placesOf(p *plan.Plan) []place {
 			roles[name], names[name] = role, of
 		}
 	}
+	return names, roles
+}
+
+// placesOf divides all addresses of IPv4 by the peers and roles that they belong to.
+func placesOf(p *plan.Plan) []place {
+	names, roles := namedBy(p)
 	type mark struct {
 		at   packets.Value
 		name string

@@ -134,10 +134,11 @@ func Live(ctx context.Context, p Platform, pl *plan.Plan, opt Options) (*Verific
 		if v.stations[place.Namespace] != nil {
 			continue
 		}
-		if v.stations[place.Namespace], err = openStation(p, place, v.see); err != nil {
-			delete(v.stations, place.Namespace)
+		s, err := openStation(p, place, v.see)
+		if err != nil {
 			return nil, err
 		}
+		v.stations[place.Namespace] = s
 	}
 	pairs := pairsOf(places, opt.Between)
 	tried, err := v.connections(ctx, pairs)
