@@ -235,12 +235,7 @@ func (m *bare) notReady(ctx context.Context, client kubernetes.Interface) string
 			ready[c.Name]++
 		}
 	}
-	masters := 0
-	for _, machine := range m.plan.Machines {
-		if machine.Role == contract.Master {
-			masters++
-		}
-	}
+	masters := len(m.plan.OfRole(contract.Master))
 	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
 		if ready[name] < masters {
 			return fmt.Sprintf("%s is ready on %d of %d masters", name, ready[name], masters)

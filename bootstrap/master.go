@@ -26,15 +26,7 @@ const (
 	clauseEtcdPeer   = "master.ingress.etcd-peer"
 )
 
-func (c *Cluster) masters() []plan.Machine {
-	var masters []plan.Machine
-	for _, m := range c.Plan.Machines {
-		if m.Role == contract.Master {
-			masters = append(masters, m)
-		}
-	}
-	return masters
-}
+func (c *Cluster) masters() []plan.Machine { return c.Plan.OfRole(contract.Master) }
 
 // runningMasters are those that can be reached by their console.
 func (c *Cluster) runningMasters(ctx context.Context) ([]plan.Machine, error) {

@@ -86,11 +86,9 @@ func (l *lab) members() ([]load.Target, error) {
 		}
 		return members, nil
 	}
-	for _, m := range c.Plan.Machines {
-		if m.Role == contract.Master {
-			if err := add("https://"+netip.AddrPortFrom(m.Address, port).String(), m.Name); err != nil {
-				return nil, err
-			}
+	for _, m := range c.Plan.OfRole(contract.Master) {
+		if err := add("https://"+netip.AddrPortFrom(m.Address, port).String(), m.Name); err != nil {
+			return nil, err
 		}
 	}
 	return members, nil

@@ -197,10 +197,8 @@ func (l *lab) ensure(ctx context.Context, s shape, etcd string, disk bool) error
 
 // machines are those of a role.
 func (l *lab) machines(role contract.Role) (names []string) {
-	for _, m := range l.cluster.Plan.Machines {
-		if m.Role == role {
-			names = append(names, m.Name)
-		}
+	for _, m := range l.cluster.Plan.OfRole(role) {
+		names = append(names, m.Name)
 	}
 	return names
 }

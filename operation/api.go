@@ -53,7 +53,7 @@ func checkHealth(ctx context.Context, s *Stage) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	masters := of(s.Plan, contract.Master)
+	masters := s.Plan.OfRole(contract.Master)
 	err = each(masters, func(m plan.Machine) error {
 		_, err := s.balancer().get(ctx, config, "https://"+s.api(m.Address).String()+"/readyz")
 		return err
@@ -68,7 +68,7 @@ func podUsesAPI(ctx context.Context, s *Stage) (string, error) {
 		return "", err
 	}
 	config.ServerName = "kubernetes.default.svc"
-	masters := len(of(s.Plan, contract.Master))
+	masters := len(s.Plan.OfRole(contract.Master))
 	err = each(s.pods, func(p testPod) error {
 		for range 6 * masters { // so that each of them is met
 			if _, err := s.in(p).get(ctx, config, "https://"+s.Plan.Network.ServiceAPI.String()+"/version"); err != nil {
@@ -86,7 +86,7 @@ func podUsesAPI(ctx context.Context, s *Stage) (string, error) {
 // byEachServer repeats things so often that a load balancer, which a new connection leads to one API
 // server after another, has met each with each.
 func byEachServer[T any](s *Stage, things []T) (all []T) {
-	if masters := len(of(s.Plan, contract.Master)); masters > 1 {
+	if masters := len(s.Plan.OfRole(contract.Master)); masters > 1 {
 		for range masters {
 			all = append(all, things...)
 		}
@@ -224,7 +224,7 @@ func callWebhook(ctx context.Context, s *Stage) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	masters := of(s.Plan, contract.Master)
+	masters := s.Plan.OfRole(contract.Master)
 	err = each(masters, func(m plan.Machine) error {
 		return each(s.pods, func(p testPod) error {
 			url := fmt.Sprintf("https://%s/api/v1/namespaces/%s/pods/http:%s:%d/proxy/hostname", s.api(m.Address), Namespace, p.name, webPort)
@@ -266,7 +266,7 @@ func schedule(ctx context.Context, s *Stage) (string, error) {
 
 // store writes to and reads from the store of each API server.
 func store(ctx context.Context, s *Stage) (string, error) {
-	masters := of(s.Plan, contract.Master)
+	masters := s.Plan.OfRole(contract.Master)
 	err := each(masters, func(m plan.Machine) error {
 		client, err := s.clientAt(m)
 		if err != nil {
@@ -279,7 +279,7 @@ func store(ctx context.Context, s *Stage) (string, error) {
 
 // replicate writes with one API server and reads with all others what it has written.
 func replicate(ctx context.Context, s *Stage) (string, error) {
-	masters := of(s.Plan, contract.Master)
+	masters := s.Plan.OfRole(contract.Master)
 	if len(masters) < 2 {
 		return "", errors.New("there is one master only")
 	}

@@ -60,7 +60,7 @@ func (s *Stage) serving(ctx context.Context, m plan.Machine) []byte {
 // to approve; and waits till their Nodes report by them. Masters' kubelets use the API server
 // of their own machine, on the way to which there is no rule.
 func join(ctx context.Context, s *Stage) (string, error) {
-	machines := of(s.Plan, contract.Infra, contract.Worker)
+	machines := s.Plan.OfRole(contract.Infra, contract.Worker)
 	if len(machines) == 0 {
 		return "", errors.New("this cluster has masters only")
 	}
@@ -107,7 +107,7 @@ func (s *Stage) reports(ctx context.Context, m plan.Machine, since time.Time) er
 func powerCycle(ctx context.Context, s *Stage) (string, error) {
 	var machines []plan.Machine
 	for _, role := range []contract.Role{contract.Infra, contract.Worker} {
-		if all := of(s.Plan, role); len(all) > 0 {
+		if all := s.Plan.OfRole(role); len(all) > 0 {
 			machines = append(machines, all[0])
 		}
 	}
@@ -163,7 +163,7 @@ func pullImage(ctx context.Context, s *Stage) (string, error) {
 
 // ssh logs in to each master from the user network, as a user that is there for probes only.
 func ssh(ctx context.Context, s *Stage) (string, error) {
-	masters := of(s.Plan, contract.Master)
+	masters := s.Plan.OfRole(contract.Master)
 	err := each(masters, func(m plan.Machine) error {
 		public, private, err := ed25519.GenerateKey(rand.Reader)
 		if err != nil {
@@ -221,7 +221,7 @@ func (s *Stage) login(ctx context.Context, m plan.Machine, signer gossh.Signer) 
 
 // kubeletStatus asks each master's kubelet on its read-only port, from everywhere.
 func kubeletStatus(ctx context.Context, s *Stage) (string, error) {
-	masters := of(s.Plan, contract.Master)
+	masters := s.Plan.OfRole(contract.Master)
 	from := []place{s.user(), s.outside()}
 	if s.Plan.Network.LoadBalancer.IsValid() {
 		from = append(from, s.balancer())

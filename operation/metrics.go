@@ -19,9 +19,9 @@ func machineMetrics(ctx context.Context, s *Stage) (string, error) {
 	port := portOf("worker.ingress.node-exporter")
 	type way struct{ from, to plan.Machine }
 	var ways []way
-	for _, to := range of(s.Plan, contract.Master, contract.Worker) {
+	for _, to := range s.Plan.OfRole(contract.Master, contract.Worker) {
 		for _, role := range []contract.Role{contract.Master, contract.Worker} {
-			from := slices.DeleteFunc(of(s.Plan, role), func(m plan.Machine) bool { return m.Name == to.Name })
+			from := slices.DeleteFunc(s.Plan.OfRole(role), func(m plan.Machine) bool { return m.Name == to.Name })
 			if len(from) > 0 {
 				ways = append(ways, way{from[0], to})
 			}
@@ -36,7 +36,7 @@ func machineMetrics(ctx context.Context, s *Stage) (string, error) {
 // containerMetrics reads what the cAdvisor of each worker serves from each master.
 func containerMetrics(ctx context.Context, s *Stage) (string, error) {
 	port := portOf("worker.ingress.cadvisor")
-	workers, masters := of(s.Plan, contract.Worker), of(s.Plan, contract.Master)
+	workers, masters := s.Plan.OfRole(contract.Worker), s.Plan.OfRole(contract.Master)
 	err := each(masters, func(from plan.Machine) error {
 		return each(workers, func(to plan.Machine) error {
 			return s.scrape(ctx, from, to.Address, port, "container_memory_working_set_bytes{")

@@ -92,7 +92,7 @@ var probes = map[string]Operation{
 }
 
 func notOnlyMasters(p *plan.Plan) string {
-	if len(of(p, contract.Infra, contract.Worker)) == 0 {
+	if len(p.OfRole(contract.Infra, contract.Worker)) == 0 {
 		return "this cluster has masters only, on whose way to the API there is no rule"
 	}
 	return ""
@@ -106,7 +106,7 @@ func balancer(p *plan.Plan) string {
 }
 
 func severalMasters(p *plan.Plan) string {
-	if len(of(p, contract.Master)) < 2 {
+	if len(p.OfRole(contract.Master)) < 2 {
 		return "this cluster has one master only"
 	}
 	return ""

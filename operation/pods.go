@@ -165,7 +165,7 @@ func (s *Stage) allServe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return each(of(s.Plan, contract.Master), func(m plan.Machine) error {
+	return each(s.Plan.OfRole(contract.Master), func(m plan.Machine) error {
 		_, err := s.at(m.Name).get(ctx, config, "https://"+s.api(m.Address).String()+"/readyz")
 		return err
 	})
@@ -176,7 +176,7 @@ func (s *Stage) allServe(ctx context.Context) error {
 func (s *Stage) Fresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
-	return each(of(s.Plan, contract.Infra, contract.Worker), func(m plan.Machine) error {
+	return each(s.Plan.OfRole(contract.Infra, contract.Worker), func(m plan.Machine) error {
 		since := time.Now()
 		if _, err := s.run(ctx, m.Name, "systemctl restart kubelet"); err != nil {
 			return err

@@ -149,18 +149,7 @@ func until(ctx context.Context, pause time.Duration, try func() error) error {
 // forUsers are the machines on which users' pods run.
 func forUsers(p *plan.Plan) []plan.Machine {
 	if p.File.SchedulableMasters {
-		return of(p, contract.Master, contract.Worker)
+		return p.OfRole(contract.Master, contract.Worker)
 	}
-	return of(p, contract.Worker)
-}
-
-func of(p *plan.Plan, roles ...contract.Role) (all []plan.Machine) {
-	for _, m := range p.Machines {
-		for _, r := range roles {
-			if m.Role == r {
-				all = append(all, m)
-			}
-		}
-	}
-	return all
+	return p.OfRole(contract.Worker)
 }

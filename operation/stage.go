@@ -103,7 +103,7 @@ func (s *Stage) userClient() (kubernetes.Interface, error) {
 	return kubernetes.NewForConfig(config)
 }
 
-func (s *Stage) master() plan.Machine { return of(s.Plan, contract.Master)[0] }
+func (s *Stage) master() plan.Machine { return s.Plan.OfRole(contract.Master)[0] }
 
 // askChecks tries an operation by the checks of a part.
 func askChecks(checks []check) func(context.Context, *Stage) (string, error) {
@@ -118,7 +118,7 @@ func (s *Stage) ask(ctx context.Context, c check) error {
 	for peer, role := range map[contract.Peer]contract.Role{
 		contract.Masters: contract.Master, contract.InfraNodes: contract.Infra, contract.Workers: contract.Worker,
 	} {
-		if machines := of(s.Plan, role); c.From == peer && len(machines) > 0 {
+		if machines := s.Plan.OfRole(role); c.From == peer && len(machines) > 0 {
 			from = s.at(machines[0].Name)
 		}
 	}

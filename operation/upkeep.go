@@ -134,9 +134,9 @@ func drain(ctx context.Context, s *Stage) (done string, err error) {
 // forUsers is how many machines run users' pods.
 func (s *Stage) forUsers() int {
 	if s.Plan.File.SchedulableMasters {
-		return len(of(s.Plan, contract.Master, contract.Worker))
+		return len(s.Plan.OfRole(contract.Master, contract.Worker))
 	}
-	return len(of(s.Plan, contract.Worker))
+	return len(s.Plan.OfRole(contract.Worker))
 }
 
 // useAll has pods placed on every machine again, also where a drain was stopped.
@@ -157,7 +157,7 @@ func (s *Stage) useAll(ctx context.Context) error {
 // asks for another one by its client certificate; the operator has to approve. Masters' kubelets
 // use the API server of their own machine, on the way to which there is no rule.
 func renewCertificate(ctx context.Context, s *Stage) (string, error) {
-	machines := of(s.Plan, contract.Infra, contract.Worker)
+	machines := s.Plan.OfRole(contract.Infra, contract.Worker)
 	err := each(machines, func(m plan.Machine) error {
 		before := s.serving(ctx, m)
 		began := time.Now()
@@ -193,7 +193,7 @@ func backUp(ctx context.Context, s *Stage) (string, error) {
 // healEtcd takes its data from the member of the last master, as the loss of a disk does, and waits
 // till that machine is a member again, which the others have let in, promoted and brought up to date.
 func healEtcd(ctx context.Context, s *Stage) (string, error) {
-	masters := of(s.Plan, contract.Master)
+	masters := s.Plan.OfRole(contract.Master)
 	m := masters[len(masters)-1]
 	before, err := s.member(ctx, m)
 	if err != nil {

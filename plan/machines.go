@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"craton.dev/craton/cluster"
@@ -47,6 +48,17 @@ func machinesOf(c *cluster.Cluster, network Network, clauses []contract.Clause) 
 		}
 	}
 	return machines, nil
+}
+
+// OfRole are the machines of these roles, in the plan's order.
+func (p *Plan) OfRole(roles ...contract.Role) []Machine {
+	var of []Machine
+	for _, m := range p.Machines {
+		if slices.Contains(roles, m.Role) {
+			of = append(of, m)
+		}
+	}
+	return of
 }
 
 // sizeOf is how large the file says that a role's machines are.

@@ -46,7 +46,7 @@ func (l *lab) askPrometheus(t *testing.T, path string) ([]byte, error) {
 	if err == nil || l.prometheus == "" {
 		return []byte(out), err
 	}
-	master := machines(l.plan(t), contract.Master)[0].Name
+	master := l.plan(t).OfRole(contract.Master)[0].Name
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
@@ -126,7 +126,7 @@ func TestAlerts(t *testing.T) {
 	needHost(t)
 	l, part := newAlertsLab(t)
 	p := l.plan(t)
-	master, worker := machines(p, contract.Master)[0], machines(p, contract.Worker)[0]
+	master, worker := p.OfRole(contract.Master)[0], p.OfRole(contract.Worker)[0]
 	part("none", func(t *testing.T) {
 		l.alertsAre(t, time.Minute, "none fires", func(firing []string) bool { return len(firing) == 0 })
 	})
@@ -200,7 +200,7 @@ func TestAlerts(t *testing.T) {
 func TestAlertsOfControlPlane(t *testing.T) {
 	needHost(t)
 	l, part := newAlertsLab(t)
-	master := machines(l.plan(t), contract.Master)[0].Name
+	master := l.plan(t).OfRole(contract.Master)[0].Name
 	// while has a line of a shell run on the master over and over, and after that another one.
 	while := func(t *testing.T, fault, mended string, f func()) {
 		const marker = "/run/craton-test-fault"

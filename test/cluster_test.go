@@ -125,7 +125,7 @@ func testScale(t *testing.T, l *lab) {
 	l.up(t)
 	l.ready(t)
 	l.labels(t)
-	gone := machines(l.plan(t), contract.Worker)[1:]
+	gone := l.plan(t).OfRole(contract.Worker)[1:]
 	l.write(t, 1, 1)
 	l.up(t)
 	l.ready(t)
@@ -151,7 +151,7 @@ func testScale(t *testing.T, l *lab) {
 // and what ran on it is served again. Ready has to mean the machine as it is now, not as
 // it was before.
 func testPowerOff(t *testing.T, l *lab) {
-	worker := machines(l.plan(t), contract.Worker)[0]
+	worker := l.plan(t).OfRole(contract.Worker)[0]
 	if err := l.open(t).Platform.PowerOff(context.Background(), worker.Name); err != nil {
 		t.Fatal(err)
 	}

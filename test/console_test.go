@@ -117,7 +117,7 @@ func (l *lab) withoutDex(t *testing.T, place signin.Place, who *person) {
 		t.Fatalf("Dex's pods: %s %v", pod, err)
 	}
 	way := func(verb string) {
-		l.exec(t, machines(l.plan(t), contract.Master)[0].Name, "ip rule "+verb+" pref 10 to "+strings.TrimSpace(pod)+" unreachable")
+		l.exec(t, l.plan(t).OfRole(contract.Master)[0].Name, "ip rule "+verb+" pref 10 to "+strings.TrimSpace(pod)+" unreachable")
 	}
 	way("add")
 	if out, err := l.kubectl("get", "nodes"); err != nil {

@@ -23,7 +23,6 @@ import (
 
 	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/command"
-	"craton.dev/craton/contract"
 	"craton.dev/craton/namespace"
 	"craton.dev/craton/plan"
 )
@@ -121,17 +120,6 @@ func (l *lab) plan(t *testing.T) *plan.Plan {
 		t.Fatal(err)
 	}
 	return p
-}
-
-// machines are the plan's of a role.
-func machines(p *plan.Plan, role contract.Role) []plan.Machine {
-	var found []plan.Machine
-	for _, m := range p.Machines {
-		if m.Role == role {
-			found = append(found, m)
-		}
-	}
-	return found
 }
 
 // open opens the cluster as a program would that uses the packages.

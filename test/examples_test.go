@@ -31,7 +31,7 @@ func TestExamples(t *testing.T) {
 				return
 			}
 			l.keep(t, "before")
-			l.powerOff(t, machines(l.plan(t), contract.Master)[0].Name)
+			l.powerOff(t, l.plan(t).OfRole(contract.Master)[0].Name)
 			l.up(t)
 			l.ready(t)
 			l.kept(t, "before", true)

@@ -102,7 +102,7 @@ func testIngress(t *testing.T, l *lab) {
 	}
 	p := l.plan(t)
 	name, platform := p.Network.Console, l.open(t).Platform
-	infra := machines(p, contract.Infra)
+	infra := p.OfRole(contract.Infra)
 	client := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: platform.Dial}}
 	for _, m := range infra {
 		eventually(t, 20*time.Second, func() error {
@@ -140,7 +140,7 @@ func testIngress(t *testing.T, l *lab) {
 // with connections that are new and one that is old, and by the API's name.
 func testUsersFailOver(t *testing.T, l *lab) {
 	p := l.plan(t)
-	masters := machines(p, contract.Master)
+	masters := p.OfRole(contract.Master)
 	for i, m := range masters {
 		for _, fault := range []struct {
 			name        string
@@ -221,7 +221,7 @@ func longestGap(client *kubernetes.Clientset, lasting time.Duration) (gap time.D
 // another: client-go's watches begin again later each time.
 func testKubeletsFailOver(t *testing.T, l *lab) {
 	p := l.plan(t)
-	worker := machines(p, contract.Worker)[0]
+	worker := p.OfRole(contract.Worker)[0]
 	for range 3 {
 		from := l.kubeletMasters(t, worker.Name)
 		if len(from) != 1 {
@@ -241,7 +241,7 @@ func testKubeletsFailOver(t *testing.T, l *lab) {
 			t.Errorf("the kubelet of %s still has a connection to %s, which is gone, beside %v", worker.Name, from[0], now)
 		}
 		l.mend(t)
-		eventually(t, 60*time.Second, func() error { return l.resolves(t, p.Network.APIServer, addressesOf(machines(p, contract.Master))...) })
+		eventually(t, 60*time.Second, func() error { return l.resolves(t, p.Network.APIServer, addressesOf(p.OfRole(contract.Master))...) })
 	}
 }
 

@@ -148,7 +148,7 @@ func startStream(t *testing.T, l *lab) (ended <-chan error) {
 	if !ok {
 		t.Fatal("the plan has no ingress")
 	}
-	machine := machines(p, in.Role)[0] // no rule is between the ingress and its own machine
+	machine := p.OfRole(in.Role)[0] // no rule is between the ingress and its own machine
 	at := netip.AddrPortFrom(machine.Address, 18080)
 	var listener net.Listener
 	var err error

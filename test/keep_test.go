@@ -79,7 +79,7 @@ func (l *lab) aside(t *testing.T, out string) {
 // voters looks whether etcd has as many members with a vote, and no others.
 func (l *lab) voters(t *testing.T, want int) {
 	t.Helper()
-	master := machines(l.plan(t), contract.Master)[0]
+	master := l.plan(t).OfRole(contract.Master)[0]
 	eventually(t, 30*time.Second, func() error {
 		out := l.etcdctl(t, master.Name, master.Address.String(), "member", "list")
 		if n := strings.Count(out, "started"); n != want || strings.Count(out, "\n") != want || strings.Contains(out, "true") {

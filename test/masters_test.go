@@ -70,7 +70,7 @@ func testSelfHosted(t *testing.T, l *lab) {
 		on[p.Labels["component"]] = append(on[p.Labels["component"]], p.Spec.NodeName)
 	}
 	var want []string
-	for _, m := range machines(l.plan(t), contract.Master) {
+	for _, m := range l.plan(t).OfRole(contract.Master) {
 		want = append(want, m.Name)
 	}
 	for name := range selfHosted {
@@ -127,7 +127,7 @@ func (l *lab) well() error {
 // its own, is without an answer for longer than the bound.
 func testMasterHangs(t *testing.T, l *lab) {
 	const lasting, bound = 8 * time.Second, 3 * time.Second
-	last := machines(l.plan(t), contract.Master)[2]
+	last := l.plan(t).OfRole(contract.Master)[2]
 	gaps := make([]time.Duration, 4)
 	var asking sync.WaitGroup
 	var clients []*kubernetes.Clientset
@@ -152,9 +152,9 @@ func testMasterHangs(t *testing.T, l *lab) {
 func testPromoted(t *testing.T, l *lab) {
 	ctx := context.Background()
 	p := l.plan(t)
-	worker := machines(p, contract.Worker)[0].Name
+	worker := p.OfRole(contract.Worker)[0].Name
 	nodes := l.client(t).CoreV1().Nodes()
-	for label := range machines(p, contract.Master)[0].Labels {
+	for label := range p.OfRole(contract.Master)[0].Labels {
 		patch := fmt.Sprintf(`{"metadata":{"labels":{%q:""}}}`, label)
 		if _, err := nodes.Patch(ctx, worker, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)
@@ -178,7 +178,7 @@ func testPromoted(t *testing.T, l *lab) {
 // leave no quorum is refused, and the machine comes back as a member.
 func testMasterOff(t *testing.T, l *lab) {
 	client := l.client(t)
-	begun := machines(l.plan(t), contract.Master)[0]
+	begun := l.plan(t).OfRole(contract.Master)[0]
 	if err := l.open(t).Platform.PowerOff(context.Background(), begun.Name); err != nil {
 		t.Fatal(err)
 	}

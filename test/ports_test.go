@@ -21,7 +21,7 @@ type drop = local.Drop
 func (l *lab) peers(t *testing.T) map[string]netip.Addr {
 	t.Helper()
 	p := l.plan(t)
-	worker := machines(p, contract.Worker)[0]
+	worker := p.OfRole(contract.Worker)[0]
 	world := map[string]netip.Addr{user: local.UserAddress(p.Network), worker.Name: worker.Address}
 	// The address of the outside is the platform's choice: a connection tells it.
 	l.in(t, outside, func() {
@@ -57,7 +57,7 @@ func (l *lab) port(t *testing.T, p *plan.Plan, from netip.Addr, to plan.Machine,
 // Each attempt is counted, and the log names machine, peer and port.
 func testShutPorts(t *testing.T, l *lab) {
 	p := l.plan(t)
-	master := machines(p, contract.Master)[0]
+	master := p.OfRole(contract.Master)[0]
 	for where, address := range l.peers(t) {
 		t.Run(where, func(t *testing.T) {
 			if at := l.port(t, p, address, master, true, nil); true {
@@ -116,7 +116,7 @@ func echo(c net.Conn) error {
 func testOpenAndShut(t *testing.T, l *lab) {
 	shut := l.plan(t)
 	from := local.UserAddress(shut.Network)
-	master, worker := machines(shut, contract.Master)[0], machines(shut, contract.Worker)[0]
+	master, worker := shut.OfRole(contract.Master)[0], shut.OfRole(contract.Worker)[0]
 	kept, err := l.dial(t, user, l.port(t, shut, from, worker, true, nil))
 	if err != nil {
 		t.Fatal(err)

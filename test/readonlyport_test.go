@@ -44,8 +44,8 @@ func testReadOnlyPort(t *testing.T, l *lab) {
 		}
 		return client.ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
 	}
-	sick := machines(p, contract.Master)[0]
-	its, err := led(machines(p, contract.Worker)[0].Name, sick.Address) // users have no way past the load balancer
+	sick := p.OfRole(contract.Master)[0]
+	its, err := led(p.OfRole(contract.Worker)[0].Name, sick.Address) // users have no way past the load balancer
 	if err != nil {
 		t.Fatal(err)
 	}

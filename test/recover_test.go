@@ -73,7 +73,7 @@ func TestRecover(t *testing.T) {
 		l.labels(t)
 	})
 	t.Run("a snapshot of etcd's own", func(t *testing.T) {
-		master := machines(l.plan(t), contract.Master)[0]
+		master := l.plan(t).OfRole(contract.Master)[0]
 		db := filepath.Join(dir, "etcd.db")
 		l.etcdctl(t, master.Name, master.Address.String(), "snapshot", "save", "/var/lib/etcd/own.db")
 		f, err := os.Create(db)

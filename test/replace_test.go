@@ -32,7 +32,7 @@ func TestRecoverMasters(t *testing.T) {
 	l.keep(t, "before")
 	l.mustCraton(t, "backup", "--cluster", l.name, "--out", backup, "--identity-out", key)
 	platform := l.open(t).Platform
-	masters := machines(l.plan(t), contract.Master)
+	masters := l.plan(t).OfRole(contract.Master)
 	t.Run("replace a master that is dead", func(t *testing.T) {
 		if err := platform.PowerOff(context.Background(), masters[1].Name); err != nil {
 			t.Fatal(err)
@@ -120,7 +120,7 @@ func testReplaceKept(t *testing.T, l *lab) {
 		return err
 	}
 	eventually(t, time.Minute, ready)
-	worker := machines(l.plan(t), contract.Worker)[0].Name
+	worker := l.plan(t).OfRole(contract.Worker)[0].Name
 	before := l.bootID(t, worker)
 	code, text := l.exit("replace", worker, "--cluster", l.name, "--drain-time", "5s")
 	if code != 1 || !strings.Contains(text, "disruption budget keeps pod default/"+name) || !strings.Contains(text, "still there") {

@@ -95,7 +95,7 @@ func TestSelfHostedEtcdMasters(t *testing.T) {
 	t.Run("two ups at once", func(t *testing.T) { testTwoUps(t, l) })
 
 	t.Log("one member's machine loses its power, that of the cluster's beginning")
-	first, second := machines(l.plan(t), contract.Master)[0], machines(l.plan(t), contract.Master)[1]
+	first, second := l.plan(t).OfRole(contract.Master)[0], l.plan(t).OfRole(contract.Master)[1]
 	l.powerOff(t, first.Name)
 	eventually(t, 15*time.Second, func() error { return l.write1(t) })
 	l.example(t, exampleSelfHosted, 1, 1, readOnly)
@@ -155,7 +155,7 @@ func (l *lab) etcdPods(t *testing.T) {
 			t.Errorf("pod %s: labels %v, from a file: %t, owners %v", p.Name, p.Labels, static, p.OwnerReferences)
 		}
 	}
-	masters := machines(l.plan(t), contract.Master)
+	masters := l.plan(t).OfRole(contract.Master)
 	for _, m := range masters {
 		want = append(want, m.Name)
 	}

@@ -78,7 +78,7 @@ func TestServices(t *testing.T) {
 
 	// In this profile the ports are open for as long as the services are on.
 	p := l.plan(t)
-	master, worker := machines(p, contract.Master)[0], machines(p, contract.Worker)[0]
+	master, worker := p.OfRole(contract.Master)[0], p.OfRole(contract.Worker)[0]
 	exporter, _ := contract.ByID("worker.ingress.node-exporter")
 	at := netip.AddrPortFrom(worker.Address, exporter.Ports[0].First)
 	l.write(t, 1, 1, "profile: minimal", infra)
@@ -95,7 +95,7 @@ func TestServices(t *testing.T) {
 	eventually(t, 20*time.Second, func() error { return same("objects", before, l.objects(t)) })
 	eventually(t, 20*time.Second, func() error { return same("open sockets", listening, l.listening(t)) })
 	eventually(t, 30*time.Second, func() error {
-		for _, m := range machines(l.plan(t), contract.Master) {
+		for _, m := range l.plan(t).OfRole(contract.Master) {
 			if err := l.open(t).Platform.Exec(context.Background(), m.Name, []string{"ls", "/run/craton.prom"}, nil, nil, nil); err == nil {
 				return fmt.Errorf("%s still has metrics to serve", m.Name)
 			}

@@ -68,7 +68,7 @@ func TestSignIn(t *testing.T) {
 		return out
 	}
 	trust := func() string {
-		out, err := l.craton("ssh", "--cluster", l.name, machines(l.plan(t), contract.Master)[0].Name, "--", "cat", manifests.AuthenticationPath)
+		out, err := l.craton("ssh", "--cluster", l.name, l.plan(t).OfRole(contract.Master)[0].Name, "--", "cat", manifests.AuthenticationPath)
 		if err != nil {
 			t.Fatal(err)
 		}

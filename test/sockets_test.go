@@ -161,8 +161,8 @@ func testSockets(t *testing.T, l *lab) {
 		t.Error(one)
 	}
 	// It is seen where there is one.
-	worker := machines(p, contract.Worker)[0]
-	at := l.port(t, p, l.peers(t)[user], machines(p, contract.Master)[0], false, nil)
+	worker := p.OfRole(contract.Worker)[0]
+	at := l.port(t, p, l.peers(t)[user], p.OfRole(contract.Master)[0], false, nil)
 	if got := strings.Join(lasting(), "\n"); !strings.Contains(got, at.String()) {
 		t.Errorf("somebody listens on %s, which no clause opens, but is not named:\n%s", at, got)
 	}

@@ -231,7 +231,7 @@ func testBuildFails(t *testing.T, l *lab) {
 // kernel, or by a person.
 func testMachineKilled(t *testing.T, l *lab) {
 	p := l.plan(t)
-	master, worker := machines(p, contract.Master)[0].Name, machines(p, contract.Worker)[0].Name
+	master, worker := p.OfRole(contract.Master)[0].Name, p.OfRole(contract.Worker)[0].Name
 	for _, c := range []struct{ line, machine string }{
 		{"waiting for the API", master},
 		{"applying", worker},

@@ -135,7 +135,7 @@ func (l *lab) served(t *testing.T, want int) error {
 	}
 	platform := l.open(t).Platform
 	client := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: platform.Dial}}
-	for _, m := range machines(l.plan(t), contract.Worker) {
+	for _, m := range l.plan(t).OfRole(contract.Worker) {
 		url := "http://" + netip.AddrPortFrom(m.Address, uint16(service.Spec.Ports[0].NodePort)).String() + "/hostname"
 		seen := map[string]bool{}
 		for range 40 {

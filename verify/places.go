@@ -36,10 +36,8 @@ func namedBy(p *plan.Plan) (names map[string][]packets.Range, roles map[string]c
 	}
 	for _, role := range contract.Roles() {
 		var of []packets.Range
-		for _, m := range p.Machines {
-			if m.Role == role {
-				of = append(of, packets.One(packets.Address(m.Address)))
-			}
+		for _, m := range p.OfRole(role) {
+			of = append(of, packets.One(packets.Address(m.Address)))
 		}
 		if len(of) > 0 {
 			name := roleName(role)

@@ -31,10 +31,8 @@ func (p planned) at(d packets.Dimension, prefixes ...netip.Prefix) packets.Set {
 // machines are the packets with the address of a role's machine in a dimension.
 func (p planned) machines(d packets.Dimension, role contract.Role) packets.Set {
 	var addresses []netip.Prefix
-	for _, m := range p.plan.Machines {
-		if m.Role == role {
-			addresses = append(addresses, netip.PrefixFrom(m.Address, m.Address.BitLen()))
-		}
+	for _, m := range p.plan.OfRole(role) {
+		addresses = append(addresses, netip.PrefixFrom(m.Address, m.Address.BitLen()))
 	}
 	return p.at(d, addresses...)
 }

@@ -263,10 +263,8 @@ func apiAddresses(pl *plan.Plan) []netip.AddrPort {
 		return []netip.AddrPort{netip.AddrPortFrom(pl.Network.LoadBalancer, pl.Network.APIPort)}
 	}
 	var all []netip.AddrPort
-	for _, m := range pl.Machines {
-		if m.Role == contract.Master {
-			all = append(all, netip.AddrPortFrom(m.Address, pl.Network.APIPort))
-		}
+	for _, m := range pl.OfRole(contract.Master) {
+		all = append(all, netip.AddrPortFrom(m.Address, pl.Network.APIPort))
 	}
 	return all
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -54,15 +53,14 @@ func Config(p *plan.Plan, opt Options) ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, template, net.JoinHostPort(p.Network.LoadBalancer.String(), api), uri, p.Network.APIServer)
 	var cut string
-	if slices.ContainsFunc(p.Machines[1:], func(m plan.Machine) bool { return m.Role == contract.Master }) { // masters come first
+	masters := p.OfRole(contract.Master)
+	if len(masters) > 1 {
 		cut = " on-marked-down shutdown-sessions"
 	}
-	for _, m := range p.Machines {
-		if m.Role == contract.Master {
-			at := net.JoinHostPort(m.Address.String(), api)
-			fmt.Fprintf(&b, "\tserver %s %s %s inter 500ms fastinter 200ms downinter 200ms fall 2 rise 1%s\n", m.Name, at, check, cut)
-			fmt.Fprintf(&b, "\tserver %s-unchecked %s backup\n", m.Name, at)
-		}
+	for _, m := range masters {
+		at := net.JoinHostPort(m.Address.String(), api)
+		fmt.Fprintf(&b, "\tserver %s %s %s inter 500ms fastinter 200ms downinter 200ms fall 2 rise 1%s\n", m.Name, at, check, cut)
+		fmt.Fprintf(&b, "\tserver %s-unchecked %s backup\n", m.Name, at)
 	}
 	ingress(&b, p)
 	return []byte(b.String()), nil

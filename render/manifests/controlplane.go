@@ -310,7 +310,7 @@ func controlPlane(p *plan.Plan, images Images) ([]runtime.Object, error) {
 		out = append(out, &appsv1.Deployment{
 			TypeMeta: part.Kind("apps/v1", "Deployment"), ObjectMeta: part.Meta(s.name),
 			Spec: appsv1.DeploymentSpec{
-				Replicas: new(int32(len(masters(p)))),
+				Replicas: new(int32(len(p.OfRole(contract.Master)))),
 				Selector: selector, Template: template,
 				Strategy: appsv1.DeploymentStrategy{
 					Type: appsv1.RollingUpdateDeploymentStrategyType,

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
 	"craton.dev/craton/render/part"
@@ -53,7 +54,7 @@ func etcdPorts() (client, peer int, err error) {
 // otherMembers are the client URLs of the other masters' members.
 func otherMembers(p *plan.Plan, m *plan.Machine, client int) []string {
 	var urls []string
-	for _, other := range masters(p) {
+	for _, other := range p.OfRole(contract.Master) {
 		if other.Name != m.Name {
 			urls = append(urls, url(&other, client))
 		}

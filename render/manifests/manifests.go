@@ -10,7 +10,6 @@ package manifests
 import (
 	"strconv"
 
-	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/part"
 )
@@ -81,15 +80,5 @@ const (
 	// criticalPriority is the value of Kubernetes' own class of this name.
 	criticalPriority = 2000001000
 )
-
-func masters(p *plan.Plan) []plan.Machine {
-	var out []plan.Machine
-	for _, m := range p.Machines {
-		if m.Role == contract.Master {
-			out = append(out, m)
-		}
-	}
-	return out
-}
 
 func apiPort(p *plan.Plan) string { return strconv.Itoa(int(p.Network.APIPort)) }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
+	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/firstboot"
 	"craton.dev/craton/render/manifests/inventory"
@@ -97,7 +98,7 @@ func seedURL(p *plan.Plan) (string, error) {
 	if !p.Seed {
 		return "", nil
 	}
-	m, err := seedMember(p, &masters(p)[0])
+	m, err := seedMember(p, &p.OfRole(contract.Master)[0])
 	return m.clientURL, err
 }
 
@@ -154,7 +155,7 @@ func etcdObjects(p *plan.Plan, images Images) ([]runtime.Object, error) {
 		return nil, fmt.Errorf("manifests: etcd's image %s has no tag: expected its version", s.image)
 	}
 	s.image = image
-	spec := inventory.EtcdSpec{Size: int64(len(masters(p))), Version: version}
+	spec := inventory.EtcdSpec{Size: int64(len(p.OfRole(contract.Master))), Version: version}
 	if spec.Template, err = s.pod(); err != nil {
 		return nil, err
 	}

@@ -26,10 +26,8 @@ func (r *ruleset) sets(rules []plan.Rule, always ...contract.Role) {
 			continue
 		}
 		prefixes[peer] = nil
-		for _, m := range r.plan.Machines {
-			if m.Role == role {
-				prefixes[peer] = append(prefixes[peer], netip.PrefixFrom(m.Address, 32))
-			}
+		for _, m := range r.plan.OfRole(role) {
+			prefixes[peer] = append(prefixes[peer], netip.PrefixFrom(m.Address, 32))
 		}
 	}
 	peers := make([]contract.Peer, 0, len(prefixes))

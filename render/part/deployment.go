@@ -23,7 +23,7 @@ func OnMasters(in Input, name string, pod corev1.PodSpec) *appsv1.Deployment {
 	labels := map[string]string{"k8s-app": name}
 	pod.Containers[0].Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: acceptsOn}}}
 	return &appsv1.Deployment{TypeMeta: Kind("apps/v1", "Deployment"), ObjectMeta: Meta(name), Spec: appsv1.DeploymentSpec{
-		Replicas: new(int32(min(2, len(Machines(in.Plan, contract.Master))))),
+		Replicas: new(int32(min(2, len(in.Plan.OfRole(contract.Master))))),
 		Selector: &metav1.LabelSelector{MatchLabels: labels},
 		Strategy: appsv1.DeploymentStrategy{
 			Type: appsv1.RollingUpdateDeploymentStrategyType,

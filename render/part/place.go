@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"craton.dev/craton/contract"
-	"craton.dev/craton/plan"
 )
 
 // On keeps a pod to machines of these roles, by the labels that the contract gives them. A
@@ -43,14 +42,4 @@ func On(roles ...contract.Role) (*corev1.Affinity, error) {
 	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
 		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: terms},
 	}}, nil
-}
-
-// Machines are the plan's machines of a role.
-func Machines(p *plan.Plan, role contract.Role) (out []plan.Machine) {
-	for _, m := range p.Machines {
-		if m.Role == role {
-			out = append(out, m)
-		}
-	}
-	return out
 }

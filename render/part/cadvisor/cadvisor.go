@@ -33,7 +33,7 @@ func Port() (int, error) { return part.Port(clause) }
 
 // objects are none where there are no workers.
 func objects(in part.Input) ([]runtime.Object, error) {
-	if len(part.Machines(in.Plan, Role)) == 0 {
+	if len(in.Plan.OfRole(Role)) == 0 {
 		return nil, nil
 	}
 	port, err := Port()
@@ -41,7 +41,7 @@ func objects(in part.Input) ([]runtime.Object, error) {
 		return nil, err
 	}
 	var masters []string
-	for _, m := range part.Machines(in.Plan, contract.Master) {
+	for _, m := range in.Plan.OfRole(contract.Master) {
 		masters = append(masters, m.Address.String())
 	}
 	ds, err := part.Exporter{
@@ -71,7 +71,7 @@ func checks(p *plan.Plan) ([]part.Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	workers := part.Machines(p, Role)
+	workers := p.OfRole(Role)
 	if len(workers) == 0 {
 		return nil, nil
 	}

@@ -84,7 +84,7 @@ func checks(p *plan.Plan) ([]part.Check, error) {
 	}
 	var out []part.Check
 	for _, role := range Roles {
-		for _, m := range part.Machines(p, role)[:min(1, len(part.Machines(p, role)))] {
+		for _, m := range p.OfRole(role)[:min(1, len(p.OfRole(role)))] {
 			out = append(out, part.Check{
 				Sentence: fmt.Sprintf("the node exporter of %s serves metrics to masters", m.Name),
 				From:     contract.Masters,

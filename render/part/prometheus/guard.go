@@ -26,10 +26,8 @@ const (
 // flannel's interface, and of its pods' gateway. So does the kubelet of the pod's machine.
 func guard(p *plan.Plan) string {
 	var masters []string
-	for _, m := range p.Machines {
-		if m.Role == contract.Master {
-			masters = append(masters, m.Address.String())
-		}
+	for _, m := range p.OfRole(contract.Master) {
+		masters = append(masters, m.Address.String())
 	}
 	var host [4]byte // the bits that tell a machine's pods from its own addresses
 	for i := cluster.PodPrefixBits; i < 31; i++ {

@@ -10,7 +10,6 @@ import (
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
 	"craton.dev/craton/plan"
-	"craton.dev/craton/render/part"
 )
 
 // TestTargets protects that Prometheus reads what the plan lets a master read, and nothing that
@@ -35,7 +34,7 @@ func TestTargets(t *testing.T) {
 					at := target["targets"].([]string)[0]
 					name := target["labels"].(map[string]string)["machine"]
 					for _, m := range p.Machines {
-						for _, master := range part.Machines(p, contract.Master) {
+						for _, master := range p.OfRole(contract.Master) {
 							if m.Name != name {
 								continue
 							}
