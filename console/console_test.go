@@ -214,6 +214,17 @@ func TestConsole(t *testing.T) {
 		}
 	})
 
+	t.Run("a table that has not all rows says where they are", func(t *testing.T) {
+		const path, says, all = "/machines/demo-worker-1", "These are the first 50.", `href="/workloads?q=demo-worker-1"`
+		if _, text := ada.page(t, path); strings.Contains(text, says) {
+			t.Errorf("it has all: %.3000s", text)
+		}
+		p.ManyPods(t, 110)
+		if _, text := ada.page(t, path); !strings.Contains(text, says) || !strings.Contains(text, all) {
+			t.Errorf("%.3000s", text)
+		}
+	})
+
 	t.Run("the API's troubles are sentences", func(t *testing.T) {
 		p.Provider.Set(func(s *stage.Provider) { s.Bend = func(c map[string]any) { c["email"] = "system:masters" } })
 		nobody := p.visitor(t, "nobody")

@@ -66,6 +66,7 @@ func TestFigures(t *testing.T) {
 	for i, v := range all {
 		work.Go(func() {
 			for n := range 40 {
+				time.Sleep(rand.N(2 * reading)) // nobody waits for the others, and they do not come at the same moment
 				path := pages[(i+n)%len(pages)]
 				began := time.Now()
 				r, _ := v.page(t, path)
@@ -76,7 +77,6 @@ func TestFigures(t *testing.T) {
 				mu.Lock()
 				times[path] = append(times[path], took)
 				mu.Unlock()
-				time.Sleep(rand.N(2 * reading)) // nobody waits for the others
 			}
 		})
 	}

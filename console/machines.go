@@ -173,14 +173,14 @@ func (c *Console) machine(a *asked) error {
 	if open != nil {
 		d["Rules"] = rulesOf(open, role)
 	}
-	pods, err := a.person.Table(ctx, kube.Pods, kube.Ask{Select: kube.Select{Fields: "spec.nodeName=" + name}, Take: perPage})
+	pods, err := a.person.Table(ctx, kube.Pods, kube.Ask{Select: kube.Select{Fields: "spec.nodeName=" + name}, Take: perPage, First: true})
 	if apierrors.IsForbidden(err) {
 		d["PodsRefused"] = refused(err, a.session.Name)
 	} else if err != nil {
 		return err
 	} else {
 		pods.Without("Node") // it is this one
-		d["Pods"] = listing(kube.Pods, pods, true).upTo(pods.Total, "/workloads?"+values("q", name))
+		d["Pods"] = listing(kube.Pods, pods, true).beginning(pods.Total, "/workloads?"+values("q", name))
 	}
 	return c.show(a, "machine", frame{
 		Title: name, Crumbs: []link{{Title: "Machines", Path: "/machines"}},

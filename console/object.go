@@ -77,12 +77,12 @@ func (c *Console) object(a *asked) error {
 		d["Conditions"] = o.Status.Conditions
 		if o.Spec.Selector != nil {
 			if selector, err := metav1.LabelSelectorAsSelector(o.Spec.Selector); err == nil {
-				pods, err := a.person.Table(ctx, kube.Pods, kube.Ask{Namespace: namespace, Select: kube.Select{Labels: selector.String()}, Take: perPage})
+				pods, err := a.person.Table(ctx, kube.Pods, kube.Ask{Namespace: namespace, Select: kube.Select{Labels: selector.String()}, Take: perPage, First: true})
 				if err != nil && !apierrors.IsForbidden(err) {
 					return err
 				}
 				if err == nil {
-					d["Pods"] = listing(kube.Pods, pods, false).upTo(pods.Total, "/workloads?"+values("ns", namespace, "q", name))
+					d["Pods"] = listing(kube.Pods, pods, false).beginning(pods.Total, "/workloads?"+values("ns", namespace, "q", name))
 					live = append(live, "pods/"+namespace)
 				}
 			}

@@ -17,8 +17,8 @@ type table struct {
 	Rows    []tableRow
 	// WithNamespace tells whether the rows are of several namespaces.
 	WithNamespace bool
-	// More says how many rows there are in all and where they are, nil where these are all.
-	More *link
+	// More is where all rows are, "" where these are all.
+	More string
 }
 
 type tableRow struct {
@@ -76,10 +76,10 @@ func heading(column string) string {
 	return column
 }
 
-// upTo says where a list is of which the table has no more than its first rows.
-func (t table) upTo(total int, path string) table {
-	if total > len(t.Rows) {
-		t.More = &link{Title: thousands(total), Path: path}
+// beginning says where a list is of which the table may have no more than the first rows.
+func (t table) beginning(total int, path string) table {
+	if total != len(t.Rows) {
+		t.More = path
 	}
 	return t
 }

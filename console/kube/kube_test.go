@@ -109,6 +109,12 @@ func TestKube(t *testing.T) {
 		if err != nil || page.Total != 60 {
 			t.Errorf("%v, %+v", err, page)
 		}
+		for take, want := range map[int]int{7: -1, 60: 60, 70: 60} { // more, just as many, fewer
+			page, err := ada.Table(t.Context(), kube.Pods, kube.Ask{Select: kube.Select{Fields: "spec.nodeName=demo-worker-1"}, Take: take, First: true})
+			if err != nil || page.Total != want || len(page.Rows) != min(take, 60) {
+				t.Errorf("the first %d: %v, %d rows of %d, want %d", take, err, len(page.Rows), page.Total, want)
+			}
+		}
 	})
 
 	t.Run("watch", func(t *testing.T) {

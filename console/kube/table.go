@@ -27,13 +27,17 @@ type Ask struct {
 	Contains string
 	// Skip and Take say which of these rows are wanted.
 	Skip, Take int
+	// First tells that it is enough to know whether there are more: of what is selected the API does
+	// not say how many follow, so that to count them all have to be read.
+	First bool
 }
 
 // Page is part of a list.
 type Page struct {
 	Columns []string
 	Rows    []Row
-	// Total is how many rows there are in all; -1 where the API does not say.
+	// Total is how many rows there are in all; -1 where the API does not say, or where there are more
+	// than the first that were asked for.
 	Total int
 	// Version is the list's, for a watch that follows it.
 	Version string
@@ -160,15 +164,15 @@ type gathered struct {
 	every func(Row)
 }
 
+// skims tells whether rows may be passed over; where none is, each is read at once.
+func (g *gathered) skims() bool { return g.contains != "" || g.seen < g.ask.Skip }
+
 // skim tells of a row as it arrives whether it can be passed over without a look at what it
 // says, which is ten times the work.
 func (g *gathered) skim(namespace string, row []byte) bool {
 	if g.contains == "" {
-		if g.seen < g.ask.Skip {
-			g.seen++
-			return true
-		}
-		return false
+		g.seen++
+		return true
 	}
 	if !g.plain || strings.Contains(strings.ToLower(namespace), g.contains) {
 		return false
@@ -221,6 +225,9 @@ func (p *Person) gather(ctx context.Context, k Kind, namespace string, g *gather
 		}
 		if s.Continue = rest.Continue; s.Continue == "" {
 			g.page.Total = g.seen
+			return nil
+		}
+		if g.ask.First && len(g.page.Rows) == g.ask.Take {
 			return nil
 		}
 		if g.contains == "" && rest.RemainingItemCount != nil {
@@ -369,15 +376,19 @@ func readRows(d *json.Decoder, at []int, name int, namespace string, g *gathered
 	cells := make([]string, len(at))
 	var raw json.RawMessage
 	for d.More() {
-		raw = raw[:0]
-		if err := d.Decode(&raw); err != nil {
-			return err
-		}
-		if g.skim(namespace, raw) {
-			continue
-		}
 		var row tableRow
-		if err := json.Unmarshal(raw, &row); err != nil {
+		if g.skims() {
+			raw = raw[:0]
+			if err := d.Decode(&raw); err != nil {
+				return err
+			}
+			if g.skim(namespace, raw) {
+				continue
+			}
+			if err := json.Unmarshal(raw, &row); err != nil {
+				return err
+			}
+		} else if err := d.Decode(&row); err != nil {
 			return err
 		}
 		r := Row{Namespace: row.Object.Metadata.Namespace, Name: row.Object.Metadata.Name, Cells: row.texts(at, cells), Made: row.Object.Metadata.Made}
