@@ -40,7 +40,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.address, "iface", "", "this machine's `address`: VXLAN packets leave from it")
 	flag.StringVar(&o.network, "network", "", "the pods' network, all machines together, as a `CIDR`")
-	flag.IntVar(&o.port, "port", 4789, "the UDP `port` of VXLAN")
+	flag.IntVar(&o.port, "port", 0, "the UDP `port` of VXLAN: which one is in the contract")
 	flag.IntVar(&o.vni, "vni", 1, "the VXLAN network's `number`; the interface is flannel.<number>")
 	flag.StringVar(&o.kubeconfig, "kubeconfig", "", "a kubeconfig `file`; without one, the pod's service account")
 	flag.StringVar(&o.apiURL, "api", "", "the API server's `URL`, where it is not what the kubeconfig says")
@@ -57,6 +57,9 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
+	if o.port == 0 {
+		return errors.New("-port is missing: expected the UDP port of VXLAN")
+	}
 	outside, err := interfaceOf(o.address)
 	if err != nil {
 		return err
