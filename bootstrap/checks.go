@@ -1,19 +1,14 @@
 package bootstrap
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"time"
 
 	"craton.dev/craton/contract"
-	"craton.dev/craton/pki"
+	"craton.dev/craton/operation"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/part"
 	"craton.dev/craton/render/parts"
@@ -57,43 +52,9 @@ func (c *Cluster) ask(ctx context.Context, check part.Check) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	authorities := x509.NewCertPool()
-	authorities.AppendCertsFromPEM(c.Secrets.Authorities[pki.KubernetesCA].Cert)
-	if c.Plan.File.IngressCertificate != nil {
-		// Whom its authority is trusted by is the user's business; that it is the one of the file is ours.
-		authorities.AppendCertsFromPEM(c.Secrets.Pairs[plan.IdentityIngress].Cert)
-	}
-	client := &http.Client{
-		Transport: &http.Transport{
-			DisableKeepAlives: true,
-			TLSClientConfig:   &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12},
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				return c.dialFor(ctx, check.From, network, address)
-			},
-		},
-		// Where it leads is part of the answer.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, check.URL, nil)
-	if err != nil {
-		return err
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != check.Status {
-		return fmt.Errorf("%s answers with status %d, expected %d", check.URL, answer.StatusCode, check.Status)
-	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, 4<<20))
-	if err != nil {
-		return fmt.Errorf("%s: %w", check.URL, err)
-	}
-	if !bytes.Contains(body, []byte(check.Contains)) {
-		return fmt.Errorf("%s answers without %q", check.URL, check.Contains)
-	}
-	return nil
+	return operation.Ask(ctx, c.Plan, c.Secrets, check, func(ctx context.Context, network, address string) (net.Conn, error) {
+		return c.dialFor(ctx, check.From, network, address)
+	})
 }
 
 // dialFor connects as somebody else does, to an address or to one of the plan's names.

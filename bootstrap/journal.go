@@ -36,6 +36,37 @@ const (
 	writeWithin = 2 * time.Second
 )
 
+// step is one part of an operation. It looks at what is there before it does anything.
+type step struct {
+	name string
+	do   func(context.Context) error
+}
+
+func names(steps []step) []string {
+	var names []string
+	for _, s := range steps {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// perform does the steps of an operation, which the journal has. It ends at the first that fails: trouble
+// says what that means.
+func (c *Cluster) perform(ctx context.Context, what string, steps []step, trouble func(step string, err error) error) error {
+	j := c.journal(what, names(steps))
+	for i, s := range steps {
+		j.step(i)
+		if err := s.do(ctx); err != nil {
+			err = trouble(s.name, err)
+			j.end(err)
+			return err
+		}
+	}
+	j.step(len(steps))
+	j.end(nil)
+	return nil
+}
+
 // journal begins one. Sentences of progress go to it as well from then on.
 func (c *Cluster) journal(what string, steps []string) *journal {
 	now := time.Now().UTC()

@@ -168,10 +168,7 @@ func (r *recovery) prepare(ctx context.Context) error {
 func (r *recovery) run(ctx context.Context) error {
 	r.done.Cluster = r.c.Name
 	r.halted = map[string]bool{}
-	for _, s := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
+	for _, s := range []step{
 		{"payload", r.c.buildPayload},
 		{"secrets", r.c.makeSecrets},
 		{"surroundings", r.surroundings},

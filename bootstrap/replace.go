@@ -46,10 +46,7 @@ func (c *Cluster) Replace(ctx context.Context, name string, drain time.Duration)
 	if !c.founded() {
 		return misuse("cluster %s has never been ready: `craton up` goes on with it", c.Name)
 	}
-	todo := []struct {
-		name string
-		do   func(context.Context) error
-	}{
+	return c.perform(ctx, "replace "+name, []step{
 		{"look", r.look},
 		{"payload", c.buildPayload},
 		{"secrets", c.makeSecrets},
@@ -62,24 +59,10 @@ func (c *Cluster) Replace(ctx context.Context, name string, drain time.Duration)
 		{"start", r.start},
 		{"ready", c.awaitReady},
 		{"members", r.awaitVote},
-	}
-	var names []string
-	for _, s := range todo {
-		names = append(names, s.name)
-	}
-	j := c.journal("replace "+name, names)
-	for i, s := range todo {
-		j.step(i)
-		if err := s.do(ctx); err != nil {
-			r.putBack()
-			err = r.trouble(ctx, s.name, err)
-			j.end(err)
-			return err
-		}
-	}
-	j.step(len(todo))
-	j.end(nil)
-	return nil
+	}, func(step string, err error) error {
+		r.putBack()
+		return r.trouble(ctx, step, err)
+	})
 }
 
 // replacement is one run of Replace.

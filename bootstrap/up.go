@@ -21,36 +21,24 @@ import (
 	"craton.dev/craton/render/parts"
 )
 
-// step is one part of Up. It looks at what is there before it does anything.
-type step struct {
-	name string
-	run  func(*Cluster, context.Context) error
-}
-
-// steps are what Up does, in this order. Each can be stopped anywhere and run again.
-func steps() []step {
+// upSteps are what Up does, in this order. Each can be stopped anywhere and run again.
+func (c *Cluster) upSteps() []step {
 	return []step{
-		{"payload", (*Cluster).buildPayload},
-		{"secrets", (*Cluster).makeSecrets},
-		{"record", func(c *Cluster, _ context.Context) error { return c.record() }},
-		{"plan", (*Cluster).tellPlan},
-		{"surroundings", (*Cluster).prepare},
-		{"machines", (*Cluster).startMachines},
-		{"api", (*Cluster).foundCluster},
-		{"objects", (*Cluster).applyObjects},
-		{"ready", (*Cluster).awaitReady},
-		{"seed", (*Cluster).endSeed},
+		{"payload", c.buildPayload},
+		{"secrets", c.makeSecrets},
+		{"record", func(context.Context) error { return c.record() }},
+		{"plan", c.tellPlan},
+		{"surroundings", c.prepare},
+		{"machines", c.startMachines},
+		{"api", c.foundCluster},
+		{"objects", c.applyObjects},
+		{"ready", c.awaitReady},
+		{"seed", c.endSeed},
 	}
 }
 
 // Steps are the names of Up's steps, in order.
-func Steps() []string {
-	var names []string
-	for _, s := range steps() {
-		names = append(names, s.name)
-	}
-	return names
-}
+func Steps() []string { return names((&Cluster{}).upSteps()) }
 
 // Up brings the cluster of the file up, or what runs of it to what the file says now.
 // What cannot be changed on a running cluster is refused before anything is touched.
@@ -84,17 +72,10 @@ func Up(ctx context.Context, file *cluster.Cluster, opt Options) (*Cluster, erro
 	if err := c.mayShrink(ctx, before); err != nil {
 		return nil, err
 	}
-	j := c.journal("up", Steps())
-	for i, s := range steps() {
-		j.step(i)
-		if err := s.run(c, ctx); err != nil {
-			err = c.trouble(ctx, s.name, err)
-			j.end(err)
-			return nil, err
-		}
+	err = c.perform(ctx, "up", c.upSteps(), func(step string, err error) error { return c.trouble(ctx, step, err) })
+	if err != nil {
+		return nil, err
 	}
-	j.step(len(steps()))
-	j.end(nil)
 	if _, err := c.KubeconfigFile(); err != nil { // for kubectl, and for Publish
 		return nil, err
 	}

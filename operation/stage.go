@@ -1,15 +1,12 @@
 package operation
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"strconv"
 	"time"
@@ -122,45 +119,26 @@ func (s *Stage) ask(ctx context.Context, c check) error {
 			from = s.at(machines[0].Name)
 		}
 	}
-	config, err := s.tls(false)
-	if err != nil {
-		return err
-	}
-	config.ServerName = ""
-	client := &http.Client{Timeout: 2 * patience, Transport: &http.Transport{
-		DisableKeepAlives: true, TLSClientConfig: config,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			host, port, err := net.SplitHostPort(address)
-			if err != nil {
-				return nil, err
-			}
-			if _, err := netip.ParseAddr(host); err == nil {
-				return from.dial(ctx, network, address)
-			}
-			found, err := s.resolve(ctx, from, host)
-			if err != nil {
-				return nil, err
-			}
-			return from.dial(ctx, network, net.JoinHostPort(found[0], port))
-		},
-	}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL, nil)
-	if err != nil {
-		return err
-	}
-	answer, err := client.Do(request)
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	defer cancel()
+	err := Ask(ctx, s.Plan, s.Secrets, c, func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := netip.ParseAddr(host); err == nil {
+			return from.dial(ctx, network, address)
+		}
+		found, err := s.resolve(ctx, from, host)
+		if err != nil {
+			return nil, err
+		}
+		return from.dial(ctx, network, net.JoinHostPort(found[0], port))
+	})
 	if err != nil {
 		return fmt.Errorf("from %s: %w", from.name, err)
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != c.Status {
-		return fmt.Errorf("from %s: %s answers with status %d, expected %d", from.name, c.URL, answer.StatusCode, c.Status)
-	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, 4<<20))
-	if err == nil && !bytes.Contains(body, []byte(c.Contains)) {
-		err = fmt.Errorf("from %s: %s answers without %q", from.name, c.URL, c.Contains)
-	}
-	return err
+	return nil
 }
 
 // resolve asks the machines' resolver for one of the cluster's names.
