@@ -174,6 +174,17 @@ func TestConsole(t *testing.T) {
 		}
 	})
 
+	t.Run("an empty list says of what", func(t *testing.T) {
+		for path, says := range map[string]string{
+			"/workloads?kind=cronjobs": "There are no CronJobs in this cluster.", "/workloads?kind=jobs&ns=shop": "There are no Jobs in namespace shop.",
+			"/workloads?ns=shop&page=7": "The list ends before this page.", "/workloads?q=no-such-pod": "Nothing here has “no-such-pod” in it.",
+		} {
+			if r, text := ada.page(t, path); r.StatusCode != http.StatusOK || !strings.Contains(text, says) {
+				t.Errorf("%s: %s, %.3000s", path, r.Status, text)
+			}
+		}
+	})
+
 	t.Run("an event leads to what it is about", func(t *testing.T) {
 		if _, text := ada.page(t, "/workloads?kind=events"); !strings.Contains(text, `href="/workloads/pods/shop/payments-5d9f7b6c4-x8k2p"`) {
 			t.Errorf("%.3000s", text)

@@ -89,7 +89,7 @@ func (c *Console) contract(a *asked) error {
 		return err
 	}
 	if held == nil {
-		c.tell(a, told{200, "Contract", "The contract is not in the cluster yet: `craton up` puts it there.", ""})
+		c.tell(a, told{200, "Contract", "The contract is not in the cluster yet: craton up puts it there.", ""})
 		return nil
 	}
 	counters, err := countersOf(ctx, a.records)

@@ -123,9 +123,10 @@ func (a *asked) isPart() bool { return a.Header.Get("HX-Target") == "live" }
 // tell is a page that is a sentence.
 //
 // A script that asks for part of a page puts into it only what came well, so it gets the sentence as
-// such: else the page would go on showing what is not there, or not theirs, any more.
+// such: else the page would go on showing what is not there, or not theirs, any more. While the API is
+// away the page stays as it is, with a word about that.
 func (c *Console) tell(a *asked, t told) {
-	if a.Header.Get("HX-Request") != "" {
+	if a.Header.Get("HX-Request") != "" && t.status < http.StatusInternalServerError {
 		t.status = http.StatusOK
 	}
 	if err := c.render(a, t.status, "told", frame{Title: t.title, Data: map[string]any{"Sentence": t.sentence, "Again": t.again}}); err != nil {

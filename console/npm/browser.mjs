@@ -228,6 +228,19 @@ await check("the focus stays where it is while the page changes", async () => {
   assert.equal(await ada.evaluate(() => document.activeElement.id), "c-master.ingress.ssh");
 });
 
+await check("while the way to the Console is broken the page stays, and says that it may be old", async () => {
+  const page = await someone("ada"), machines = /\/machines/;
+  await page.waitForTimeout(700);
+  await page.route(machines, (route) => route.fulfill({ status: 502, body: "Bad Gateway" }));
+  await change("break-machine");
+  await page.getByText("What you see may be old").waitFor();
+  assert.equal(await page.locator("tbody tr").count(), 5);
+  await page.unroute(machines);
+  await change("mend-machine");
+  await page.getByText("What you see may be old").waitFor({ state: "hidden" });
+  await page.context().close();
+});
+
 await check("a workload is restarted by its button", async () => {
   await ada.goto(CONSOLE + pages.deployment);
   await ada.getByRole("button", { name: "Restart its pods one by one" }).click();
