@@ -210,9 +210,6 @@ func (r *recovery) trouble(ctx context.Context, step string, err error) error {
 	if _, ok := errors.AsType[Misuse](err); ok {
 		return err
 	}
-	text := oneLine(said(err).Error())
-	if ctx.Err() != nil {
-		text = "stopped"
-	}
+	text := inWords(ctx, err)
 	return &sentence{fmt.Sprintf("recover cluster %s, step %s: %s; run the same command again, it begins anew; no data were deleted", r.c.Name, step, text), err}
 }

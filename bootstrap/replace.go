@@ -257,10 +257,7 @@ func (r *replacement) trouble(ctx context.Context, step string, err error) error
 	if _, ok := errors.AsType[Misuse](err); ok {
 		return err
 	}
-	text := oneLine(said(err).Error())
-	if ctx.Err() != nil {
-		text = "stopped"
-	}
+	text := inWords(ctx, err)
 	left := "the machine is still there, with its disk"
 	if r.removed {
 		left = "the old machine is gone; run the same command or `craton up` again"

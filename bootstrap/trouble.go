@@ -170,6 +170,14 @@ func (c *Cluster) trouble(ctx context.Context, step string, err error) error {
 	return &sentence{text, err}
 }
 
+// inWords is an error of something that somebody may have stopped, in one line.
+func inWords(ctx context.Context, err error) string {
+	if ctx.Err() != nil {
+		return "stopped"
+	}
+	return oneLine(said(err).Error())
+}
+
 // stepLock stands for what Up does before its steps.
 const stepLock = "lock"
 

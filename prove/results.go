@@ -12,6 +12,7 @@ import (
 
 	"github.com/moby/sys/atomicwriter"
 
+	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
 	"craton.dev/craton/operation"
 	"craton.dev/craton/plan"
@@ -33,7 +34,7 @@ func begin(opt Options) (*Proof, error) {
 		return nil, err
 	}
 	fresh := &Proof{
-		Kind: "Proof", Cluster: opt.Plan.Cluster, Profile: opt.Plan.Profile, Shape: Shape(opt.Plan), Key: key,
+		Kind: "Proof", Cluster: opt.Plan.Cluster, Profile: opt.Plan.Profile, Shape: shape(opt.Plan.File), Key: key,
 		Began: time.Now().UTC().Truncate(time.Second), Necessary: []Necessity{},
 		Sufficient: Sufficient{Operations: []Result{}, Untested: []Untried{}},
 	}
@@ -57,10 +58,8 @@ func begin(opt Options) (*Proof, error) {
 	return old, nil
 }
 
-// Shape is a cluster in a few words.
-func Shape(p *plan.Plan) string {
-	return p.File.Shape() + ", " + p.File.Etcd + " etcd"
-}
+// shape is a cluster in a few words.
+func shape(f *cluster.Cluster) string { return f.Shape() + ", " + f.Etcd + " etcd" }
 
 // Read reads a file of results.
 func Read(file string) (*Proof, error) {
