@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"time"
@@ -187,7 +188,13 @@ func (c *Cluster) firstBoot(ctx context.Context, m plan.Machine, how manifests.B
 	opt := firstboot.Options{
 		PauseImage: payload.Image("pause"), RegistryCA: facts.RegistryCA, RestrictOOMScoreAdj: facts.NoSysResource,
 	}
-	how.Authority = c.Secrets.Authorities[pki.KubernetesCA].Cert
+	authority := c.Secrets.Authorities[pki.KubernetesCA]
+	how.Authority = authority.Cert
+	if how.Founding {
+		if opt.KubeletClient, err = pki.IssueKubelet(authority, m.Name, time.Now()); err != nil {
+			return nil, fmt.Errorf("%s: its kubelet's certificate: %w", m.Name, err)
+		}
+	}
 	if err := manifests.FirstBoot(&opt, c.Plan, &m, payload.Image, how); err != nil {
 		return nil, err
 	}

@@ -14,12 +14,8 @@ import (
 	"craton.dev/craton/render/manifests/inventory"
 )
 
-// What Kubernetes' node authorizer knows a kubelet by.
-const (
-	nodePrefix      = "system:node:"
-	nodeGroup       = "system:nodes"
-	bootstrapPrefix = "system:bootstrap:"
-)
+// bootstrapPrefix and a token's id are the name of who asks with that token.
+const bootstrapPrefix = "system:bootstrap:"
 
 // ours says whether a request is one that the operator decides: of a signer of kubelets'
 // certificates, and not decided yet.
@@ -85,12 +81,12 @@ func parse(data []byte) (*x509.CertificateRequest, error) {
 // group, both of them a node's, and no further attribute.
 func subject(request *x509.CertificateRequest, inv *inventory.Inventory) (*inventory.Machine, error) {
 	s := request.Subject
-	name, ok := strings.CutPrefix(s.CommonName, nodePrefix)
+	name, ok := strings.CutPrefix(s.CommonName, manifests.KubeletPrefix)
 	if !ok {
-		return nil, fmt.Errorf("common name %q: expected %s<machine>", s.CommonName, nodePrefix)
+		return nil, fmt.Errorf("common name %q: expected %s<machine>", s.CommonName, manifests.KubeletPrefix)
 	}
-	if !slices.Equal(s.Organization, []string{nodeGroup}) {
-		return nil, fmt.Errorf("organizations %q: expected %s alone", s.Organization, nodeGroup)
+	if !slices.Equal(s.Organization, []string{manifests.KubeletGroup}) {
+		return nil, fmt.Errorf("organizations %q: expected %s alone", s.Organization, manifests.KubeletGroup)
 	}
 	if len(s.Names) != 2 {
 		return nil, fmt.Errorf("subject %q: expected a common name and an organization only", s)
@@ -120,7 +116,7 @@ func clientRequest(csr *certificatesv1.CertificateSigningRequest, request *x509.
 
 func servingRequest(csr *certificatesv1.CertificateSigningRequest, request *x509.CertificateRequest, m *inventory.Machine) error {
 	if !byNode(csr, m) {
-		return fmt.Errorf("asked for by %q: expected %s", csr.Spec.Username, nodePrefix+m.Name)
+		return fmt.Errorf("asked for by %q: expected %s", csr.Spec.Username, manifests.KubeletPrefix+m.Name)
 	}
 	if err := usages(csr, certificatesv1.UsageServerAuth); err != nil {
 		return err
@@ -145,7 +141,7 @@ func servingRequest(csr *certificatesv1.CertificateSigningRequest, request *x509
 }
 
 func byNode(csr *certificatesv1.CertificateSigningRequest, m *inventory.Machine) bool {
-	return csr.Spec.Username == nodePrefix+m.Name && slices.Contains(csr.Spec.Groups, nodeGroup)
+	return csr.Spec.Username == manifests.KubeletPrefix+m.Name && slices.Contains(csr.Spec.Groups, manifests.KubeletGroup)
 }
 
 // usages accepts what a kubelet asks for: with a key of an elliptic curve two usages, with

@@ -22,6 +22,8 @@ const (
 // that this cluster's manifests bind to a role. Nothing but the administrator is in
 // system:masters, which authorisation cannot restrict.
 const (
+	UserKubeletPrefix     = "system:node:" // and the machine's name
+	GroupKubelets         = "system:nodes"
 	UserControllerManager = "system:kube-controller-manager"
 	UserScheduler         = "system:kube-scheduler"
 	UserKubeletClient     = "craton:apiserver-kubelet-client"

@@ -54,6 +54,9 @@ type Options struct {
 	// PinnedImages are images, by their components' names, that the machine never removes
 	// to make room.
 	PinnedImages map[string]string
+	// KubeletClient is the first certificate of the kubelet as a client, for the machine that a cluster begins
+	// with: no API is there yet that its kubelet could ask for one. Others ask with a token, as it does too where it is given none.
+	KubeletClient pki.Pair
 	// Joins is set for a master that joins others and has no API server before it has joined: its
 	// kubelet joins by the API's name. JoinsAfter is who has to say first, by HTTP at /readyz, that
 	// he is ready; a zero one says nothing.

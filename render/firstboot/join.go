@@ -13,6 +13,8 @@ const (
 	clientCertificate = KubeletPKIDir + "/kubelet-client-current.pem"
 	// tokenKnown is there while the machine joins, once the API knows its token.
 	tokenKnown = "/run/craton-known"
+	// givenCertificate is where a machine has the certificate that it need not ask for, until its API is there.
+	givenCertificate = "/etc/kubernetes/kubelet-client.pem"
 )
 
 // joinFile asks the API again and again whether it knows the machine's token, and starts
@@ -21,6 +23,10 @@ const (
 // certificate manager's start at 2 s and double, its registration's end at 7 s), so that a
 // first boot would idle for half of its time. A master's kubelet has to run before there is
 // an API, and is started anew when there is; others wait with their first start.
+//
+// The machine that a cluster begins with has its first certificate already: the kubelet gets it once the
+// API is ready, with the one start that it needs then. To ask for one it would have to wait for the controller manager,
+// which signs, and the operator, which approves, and they for the kubelet's start before that.
 //
 // A kubelet that is ended while it makes a pod leaves a cgroup of which the container runtime
 // knows nothing, and for that its next start waits for six seconds. So static pods that wait for
@@ -41,21 +47,32 @@ if [ "$1" = known ]; then
 	done
 	exit
 fi
-%sheader="Authorization: Bearer $(sed -n 's/^ *token: //p' %s)"$'\r\n'
+%sgiven=%s
+if [ -e $given ]; then
+	path=/readyz header=
+else
+	path=/version header="Authorization: Bearer $(sed -n 's/^ *token: //p' %s)"$'\r\n'
+fi
 # A connection costs less than a program that makes one. printf is the shell's own: the token
 # is in no process's arguments.
 until [ -e $certificate ] || { (: </dev/tcp/%s/%d) 2>/dev/null &&
-	printf 'GET /version HTTP/1.1\r\nHost: api\r\n%%sConnection: close\r\n\r\n' "$header" |
+	printf 'GET %%s HTTP/1.1\r\nHost: api\r\n%%sConnection: close\r\n\r\n' $path "$header" |
 	timeout 2 openssl s_client -quiet -connect %s:%d -CAfile %s \
 		-verify_return_error %s %s 2>/dev/null | grep -q '^HTTP/1.1 200'; }; do
 	sleep 0.2
 done
+if [ -e $given ]; then
+	systemctl stop kubelet
+	mkdir -p ${certificate%%/*} && ln -sf ${given##*/} $certificate && mv $given ${certificate%%/*}
+	systemctl start kubelet
+	exit
+fi
 %stouch $known
 until [ -e $certificate ]; do
 	sleep 0.1
 done
 systemctl restart kubelet
-`, clientCertificate, tokenKnown, joinsAfter(opt), bootstrapKubeconfig, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, restartKnown(m))}
+`, clientCertificate, tokenKnown, joinsAfter(opt), givenCertificate, bootstrapKubeconfig, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, restartKnown(m))}
 }
 
 // joinsAfter are the lines by which a machine waits before it joins.

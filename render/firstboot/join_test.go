@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"craton.dev/craton/contract"
+	"craton.dev/craton/pki"
 	"craton.dev/craton/render/firstboot"
 	"craton.dev/craton/render/internal/example"
 )
@@ -134,4 +136,62 @@ func TestServerOfKubelet(t *testing.T) {
 // certificatePEM is what a server's certificate is known by.
 func certificatePEM(s *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+}
+
+// TestFirstMasterHasItsCertificate protects how the kubelet of the machine that a cluster begins with gets into it: with the
+// certificate that it was given, which is in its place before the kubelet starts again, and not before the API is ready.
+// The script of a real master runs, but for its paths and the server.
+func TestFirstMasterHasItsCertificate(t *testing.T) {
+	p := example.Plan(t, 1, 0)
+	opt := options
+	opt.KubeletClient = pki.Pair{Cert: []byte("certificate\n"), Key: []byte("key\n")}
+	config, err := firstboot.For(p, "demo-master-1", example.Secrets(p), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const given = "/etc/kubernetes/kubelet-client.pem"
+	if at := slices.IndexFunc(config.Files, func(f firstboot.File) bool { return f.Path == given }); at < 0 || config.Files[at].Mode != 0o600 {
+		t.Fatalf("expected %s, for root only", given)
+	}
+	for _, f := range render(t, p, "demo-master-1").Files {
+		if f.Path == given {
+			t.Errorf("a machine that asks for its certificate has %s", given)
+		}
+	}
+
+	dir := t.TempDir()
+	var asked atomic.Int32
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) < 3 || r.URL.Path != "/readyz" || r.Header.Get("Authorization") != "" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	defer server.Close()
+	write := func(name, text string, mode os.FileMode) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("given.pem", file(t, config, given), 0o600)
+	write("ca.crt", string(certificatePEM(server)), 0o600)
+	write("systemctl", "#!/bin/sh\necho $* $(cat "+dir+"/pki/kubelet-client-current.pem 2>/dev/null) >>"+dir+"/done\n", 0o755)
+	host, port, _ := strings.Cut(server.Listener.Addr().String(), ":")
+	script := strings.NewReplacer(
+		firstboot.KubeletPKIDir, filepath.Join(dir, "pki"), given, filepath.Join(dir, "given.pem"), firstboot.KubernetesCA, filepath.Join(dir, "ca.crt"),
+		"/dev/tcp/10.32.0.10/443", "/dev/tcp/"+host+"/"+port, "10.32.0.10:443", server.Listener.Addr().String(), "10.32.0.10", host,
+	).Replace(file(t, config, "/usr/local/sbin/craton-join"))
+	run := exec.Command("bash", "-s")
+	run.Stdin, run.Env = strings.NewReader(script), append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+	if out, err := run.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if asked.Load() != 3 {
+		t.Errorf("the API was asked %d times, expected till it was ready", asked.Load())
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "done")); err != nil || string(got) != "stop kubelet\nstart kubelet certificate key\n" {
+		t.Errorf("expected the kubelet to be ended, and started with its certificate: %v\n%s", err, got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "given.pem")); err == nil {
+		t.Error("what was given is still there: a kubelet that joins again would get an old certificate")
+	}
 }

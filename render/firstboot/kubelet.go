@@ -3,6 +3,7 @@ package firstboot
 import (
 	"fmt"
 	"net"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -49,11 +50,15 @@ func kubeletFiles(p *plan.Plan, m *plan.Machine, s *pki.Secrets, opt Options) ([
 	if err != nil {
 		return nil, err
 	}
-	return []File{
+	files := []File{
 		{bootstrapKubeconfig, 0o600, bootstrap},
 		{kubeletConfig, 0o644, config},
 		{KubernetesCA, 0o644, ca},
-	}, nil
+	}
+	if given := opt.KubeletClient; len(given.Key) > 0 {
+		files = append(files, File{givenCertificate, 0o600, slices.Concat(given.Cert, given.Key)})
+	}
+	return files, nil
 }
 
 // missing is the error of a secret that is not there.

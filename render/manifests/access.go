@@ -14,6 +14,9 @@ const (
 	// Signers whose requests the operator decides.
 	SignerKubeletClient  = "kubernetes.io/kube-apiserver-client-kubelet"
 	SignerKubeletServing = "kubernetes.io/kubelet-serving"
+	// KubeletPrefix, with the machine's name, and KubeletGroup are what API servers know a kubelet by.
+	KubeletPrefix = plan.UserKubeletPrefix
+	KubeletGroup  = plan.GroupKubelets
 
 	operatorRole     = "craton:operator"
 	checkpointerRole = "craton:checkpointer"
@@ -72,7 +75,7 @@ func access() []runtime.Object {
 		}},
 		&rbacv1.RoleBinding{TypeMeta: part.Kind(part.RBACVersion, "RoleBinding"), ObjectMeta: inKube,
 			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: checkpointerRole},
-			Subjects: []rbacv1.Subject{{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "system:nodes"}},
+			Subjects: []rbacv1.Subject{{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: plan.GroupKubelets}},
 		},
 	}
 }
