@@ -48,7 +48,7 @@ func (c *Console) overview(a *asked) error {
 			o.person, o.records, o.ctx = a.person, a.records, ctx
 			o.card, err = look(o)
 			if apierrors.IsForbidden(err) {
-				o.card.Refused, err = refused(err, a.session.Name), nil
+				o.card.Refused, err = denied(err, a.session.Name), nil // its page says who can allow it
 			}
 			return err
 		})

@@ -52,8 +52,13 @@ func trouble(err error, person string) told {
 	return told{http.StatusServiceUnavailable, "The API does not answer", "The Console cannot reach the cluster's API. What runs on the cluster may still be well. Try again in a few seconds.", ""}
 }
 
-// refused says what somebody may not do, in words that they can pass on.
+// refused says what somebody may not do, in words that they can pass on, and who can allow it.
 func refused(err error, person string) string {
+	return denied(err, person) + " Whoever administers the cluster can allow it, for instance by a group with the role view."
+}
+
+// denied says what somebody may not do.
+func denied(err error, person string) string {
 	verb, what := verbOf(err), "this"
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
 		if d := status.Status().Details; d != nil && d.Kind != "" {
@@ -71,7 +76,7 @@ func refused(err error, person string) string {
 	if verb == "get" {
 		verb = "read"
 	}
-	return fmt.Sprintf("%s may not %s %s. Whoever administers the cluster can allow it, for instance by a group with the role view.", person, verb, what)
+	return fmt.Sprintf("%s may not %s %s.", person, verb, what)
 }
 
 // verbOf is what somebody was not allowed to do, "see" where the API does not say.
