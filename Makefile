@@ -31,7 +31,7 @@ LONG := ^(TestExamples|TestRecoverMasters|TestReplace.*|TestInfra|TestExternalEt
 # Packages with tests on real etcd and API servers, which these variables name.
 ON_ETCD = $$(grep -rlE --include='*_test.go' 'CRATON_(ETCD|APISERVER)' . | xargs -n 1 dirname | sort -u)
 
-.PHONY: help setup setup-test build check lint test unit race fuzz cluster-test faults-short test-long test-faults prove minimum conformance conformance-network up down docs bench
+.PHONY: help setup setup-test build check lint test unit race fuzz cluster-test faults-short test-long test-faults prove minimum conformance conformance-network up down golden docs bench
 
 help: ## say what the targets are
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -110,6 +110,9 @@ up: setup build ## bring the cluster of cluster.yaml (or FILE=…) up
 
 down: build ## remove it
 	$(SUDO) bin/craton down --file $(FILE)
+
+golden: ## rewrite the files that tests compare with, and docs/: read the differences
+	go test -short $$(grep -rl '"craton.dev/craton/golden"' --include=*_test.go . | xargs -n1 dirname | sort -u | grep -v '^./golden$$') ./cli -update
 
 docs: build ## write the generated pages and the picture in docs/
 	bin/craton docs --dir docs
