@@ -21,8 +21,6 @@ const (
 	authorityLife = 10 * 365 * 24 * time.Hour
 	// serverLife is that of certificates that the plan does not name: the registry's.
 	serverLife = 365 * 24 * time.Hour
-	// kubeletLife is that of a kubelet's first certificate: it asks for the next one itself.
-	kubeletLife = 90 * 24 * time.Hour
 	// backdate lets machines whose clocks are a little behind accept a new certificate.
 	backdate = 5 * time.Minute
 )
@@ -92,13 +90,13 @@ func IssueServer(ca Pair, names []string, addrs []netip.Addr, now time.Time) (Pa
 	return sign(template, ca, now)
 }
 
-// IssueKubelet makes a machine's kubelet its first certificate as a client, valid for 90 days. It is for the machine that
-// a cluster begins with, where there is no API yet to ask for one. Nothing is kept on the disk.
+// IssueKubelet makes a machine's kubelet its first certificate as a client, which lasts as long as those that it asks for
+// later. It is for the machine that a cluster begins with, where there is no API yet to ask for one. Nothing is kept
+// on the disk.
 func IssueKubelet(ca Pair, machine string, now time.Time) (Pair, error) {
-	return sign(&x509.Certificate{
-		Subject:     pkix.Name{CommonName: plan.UserKubeletPrefix + machine, Organization: []string{plan.GroupKubelets}},
-		NotAfter:    now.Add(kubeletLife),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	return issue(plan.Identity{
+		CommonName: plan.UserKubeletPrefix + machine, Organizations: []string{plan.GroupKubelets},
+		Usages: []string{"client"}, Days: plan.KubeletDays,
 	}, ca, now)
 }
 

@@ -32,6 +32,9 @@ const (
 	groupAdmin            = "system:masters"
 )
 
+// KubeletDays is how long a kubelet's certificates last, also those that the controller manager signs.
+const KubeletDays = 90
+
 // IdentitySignIn is the name of the certificate with which Dex serves.
 const IdentitySignIn = "dex"
 

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"fmt"
 	"net"
 	"path"
 	"strconv"
@@ -48,7 +49,7 @@ func controllerManager(p *plan.Plan) (program, error) {
 			"--cluster-signing-cert-file=" + firstboot.KubernetesCA,
 			"--cluster-signing-key-file=" + firstboot.KubernetesCAKey,
 			// Long enough for a machine that was off for a season to come back.
-			"--cluster-signing-duration=2160h",
+			fmt.Sprintf("--cluster-signing-duration=%dh", 24*plan.KubeletDays),
 			"--allocate-node-cidrs=true",
 			"--cluster-cidr=" + p.Network.Pods.String(),
 			"--node-cidr-mask-size=" + strconv.Itoa(nodeMaskBits),
