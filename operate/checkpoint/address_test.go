@@ -43,9 +43,11 @@ func TestRealAlone(t *testing.T) {
 		l net.Listener
 		s *http.Server
 	}
+	var servers []*fakeAPI
 	serve := func(l net.Listener) server {
 		f := startAPI(t, i)
 		f.objects[nodePath] = map[string]any{}
+		servers = append(servers, f)
 		s := &http.Server{Handler: f, TLSConfig: f.server.TLS}
 		go s.ServeTLS(l, "", "")
 		t.Cleanup(func() { s.Close() })
@@ -59,24 +61,36 @@ func TestRealAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// By whom a client is answered that has the machine's address.
+	// Whether a client that has the machine's address comes to this server alone. It asks
+	// again where an answer took too long, as it may on a busy machine.
 	answered := func(who server) bool {
 		a := newAPI(i, "https://"+own, "https://"+own)
 		a.real = "https://" + own
-		asked := func() (n int) {
-			who.f.set(func() { n = len(who.f.asked) })
-			return n
+		before := make([]int, len(servers))
+		for j, f := range servers {
+			f.set(func() { before[j] = len(f.asked) })
 		}
-		before := asked()
 		for range 20 {
 			a.ways, a.credentials = nil, nil // a connection for each
 			a.membership(context.Background(), "x")
 		}
-		return asked() == before+20
+		all, alone := false, true
+		for j, f := range servers {
+			f.set(func() {
+				if f == who.f {
+					all = len(f.asked) >= before[j]+20
+				} else {
+					alone = alone && len(f.asked) == before[j]
+				}
+			})
+		}
+		return all && alone
 	}
 	a := newAPI(i, "https://"+own, "https://"+own)
 	a.real = at
-	ready := func() bool { return a.realReady(t.Context()) }
+	ready := func() bool {
+		return a.realReady(t.Context()) || a.realReady(t.Context()) // the first answer may take too long
+	}
 
 	if !answered(real) || !ready() {
 		t.Error("a real one alone does not answer")
