@@ -85,10 +85,6 @@ func startFiles(opt Options) []File {
 	return append(files, File{imagesScript, 0o755, []byte(script.String())})
 }
 
-// ready is a function of the shell that says whether somebody says by HTTP that he is ready. No program is
-// started to ask.
-const ready = "ready() ( exec 3<>/dev/tcp/\"$1\"/\"$2\" && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && read -rt 5 _ code _ <&3 && [ \"$code\" = 200 ] )\n"
-
 var imagesUnit = Unit{Name: "craton-images.service", Enabled: true, Contents: `[Unit]
 Description=Images of the first pods
 Wants=containerd.service

@@ -31,6 +31,9 @@ const (
 // A kubelet that is ended while it makes a pod leaves a cgroup of which the container runtime
 // knows nothing, and for that its next start waits for six seconds. So static pods that wait for
 // an API come after that start, and not before it (see Step).
+//
+// Where the certificate cannot be put in its place, say on a full disk, the kubelet runs on without it, and the unit
+// tries again for as long as it takes.
 func joinFile(p *plan.Plan, m *plan.Machine, opt Options) File {
 	host, verify := p.Network.APIServer, "-verify_hostname"
 	if m.Role == contract.Master && !opt.Joins {
@@ -47,32 +50,30 @@ if [ "$1" = known ]; then
 	done
 	exit
 fi
-%sgiven=%s
+%s%sgiven=%s
 if [ -e $given ]; then
 	path=/readyz header=
 else
 	path=/version header="Authorization: Bearer $(sed -n 's/^ *token: //p' %s)"$'\r\n'
 fi
-# A connection costs less than a program that makes one. printf is the shell's own: the token
-# is in no process's arguments.
-until [ -e $certificate ] || { (: </dev/tcp/%s/%d) 2>/dev/null &&
-	printf 'GET %%s HTTP/1.1\r\nHost: api\r\n%%sConnection: close\r\n\r\n' $path "$header" |
-	timeout 2 openssl s_client -quiet -connect %s:%d -CAfile %s \
-		-verify_return_error %s %s 2>/dev/null | grep -q '^HTTP/1.1 200'; }; do
+# A connection costs less than a program that makes one.
+until [ -e $certificate ] || { (: </dev/tcp/%s/%d) 2>/dev/null && answers 2 %[7]s:%[8]d $path %s %[7]s; }; do
 	sleep 0.2
 done
 if [ -e $given ]; then
 	systemctl stop kubelet
 	mkdir -p ${certificate%%/*} && ln -sf ${given##*/} $certificate && mv $given ${certificate%%/*}
+	installed=$?
 	systemctl start kubelet
-	exit
+	exit $installed
 fi
-%stouch $known
+%[10]stouch $known
 until [ -e $certificate ]; do
 	sleep 0.1
 done
 systemctl restart kubelet
-`, clientCertificate, tokenKnown, joinsAfter(opt), givenCertificate, bootstrapKubeconfig, host, p.Network.APIPort, host, p.Network.APIPort, KubernetesCA, verify, host, restartKnown(m))}
+`, clientCertificate, tokenKnown, answers, joinsAfter(opt), givenCertificate, bootstrapKubeconfig,
+		host, p.Network.APIPort, verify, restartKnown(m))}
 }
 
 // joinsAfter are the lines by which a machine waits before it joins.
@@ -99,6 +100,7 @@ ConditionPathExists=!` + clientCertificate + `
 ExecStart=` + joinScript + `
 ExecStopPost=/bin/rm -f ` + tokenKnown + `
 Restart=on-failure
+RestartSec=5
 
 [Install]
 WantedBy=multi-user.target

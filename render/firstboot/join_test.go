@@ -2,6 +2,7 @@ package firstboot_test
 
 import (
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -42,10 +43,10 @@ func TestJoiningMaster(t *testing.T) {
 			t.Errorf("expected the API at %s in\n%s", c.server, text)
 		}
 		join := file(t, config, "/usr/local/sbin/craton-join")
-		if !strings.Contains(join, "-connect "+c.host+":443 ") {
+		if !strings.Contains(join, " answers 2 "+c.host+":443 ") {
 			t.Errorf("expected the API to be asked at %s in\n%s", c.host, join)
 		}
-		vote, ask := strings.Index(join, "|| ready 127.0.0.1 2381 "), strings.Index(join, "openssl")
+		vote, ask := strings.Index(join, "|| ready 127.0.0.1 2381 "), strings.Index(join, " answers 2 ")
 		if c.opt.Joins != (vote > 0 && vote < ask) {
 			t.Errorf("whether the member of etcd has a vote is asked first where the master joins, and only there:\n%s", join)
 		}
@@ -139,7 +140,8 @@ func certificatePEM(s *httptest.Server) []byte {
 }
 
 // TestFirstMasterHasItsCertificate protects how the kubelet of the machine that a cluster begins with gets into it: with the
-// certificate that it was given, which is in its place before the kubelet starts again, and not before the API is ready.
+// certificate that it was given, which is in its place before the kubelet starts again, and not before the API is ready; and
+// that a script which could not put it there fails, so that its unit tries again.
 // The script of a real master runs, but for its paths and the server.
 func TestFirstMasterHasItsCertificate(t *testing.T) {
 	p := example.Plan(t, 1, 0)
@@ -180,13 +182,33 @@ func TestFirstMasterHasItsCertificate(t *testing.T) {
 		firstboot.KubeletPKIDir, filepath.Join(dir, "pki"), given, filepath.Join(dir, "given.pem"), firstboot.KubernetesCA, filepath.Join(dir, "ca.crt"),
 		"/dev/tcp/10.32.0.10/443", "/dev/tcp/"+host+"/"+port, "10.32.0.10:443", server.Listener.Addr().String(), "10.32.0.10", host,
 	).Replace(file(t, config, "/usr/local/sbin/craton-join"))
-	run := exec.Command("bash", "-s")
-	run.Stdin, run.Env = strings.NewReader(script), append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
-	if out, err := run.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	join := func() error {
+		run := exec.Command("bash", "-s")
+		run.Stdin, run.Env = strings.NewReader(script), append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		out, err := run.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	}
+	// As on a full disk, there is no room for the folder at first.
+	write("pki", "", 0o600)
+	if err := join(); err == nil {
+		t.Error("the certificate cannot be put in its place, and the script says nothing: its unit will not try again")
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "done")); err != nil || string(got) != "stop kubelet\nstart kubelet\n" {
+		t.Errorf("expected the kubelet to run without its certificate: %v\n%s", err, got)
 	}
 	if asked.Load() != 3 {
 		t.Errorf("the API was asked %d times, expected till it was ready", asked.Load())
+	}
+	for _, name := range []string{"pki", "done"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := join(); err != nil {
+		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "done")); err != nil || string(got) != "stop kubelet\nstart kubelet certificate key\n" {
 		t.Errorf("expected the kubelet to be ended, and started with its certificate: %v\n%s", err, got)

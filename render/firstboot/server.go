@@ -22,11 +22,7 @@ func serverFile(p *plan.Plan, m *plan.Machine) File {
 kubeconfig=%s
 own=%s
 name=%s
-ready() {
-	printf 'GET /readyz HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n' 2>/dev/null |
-		timeout 1 openssl s_client -quiet -connect "$1" -CAfile %s -verify_return_error "$2" "$3" 2>/dev/null |
-		grep -q '^HTTP/1.1 200'
-}
+%sready() { answers 1 "$1" /readyz "$2" "$3"; }
 named() { ready %s:%d -verify_hostname %[5]s; }
 asks() { grep -q "server: $1\$" $kubeconfig; }
 ask() { asks "$1" || sed -i "s|server: .*|server: $1|" $kubeconfig; }
@@ -46,7 +42,7 @@ for _ in 1 2 3 4; do
 	sleep 5
 done
 ask $own && systemctl restart kubelet
-`, KubeletKubeconfig, apiURL(p, m), namedAPI(p), KubernetesCA, p.Network.APIServer, p.Network.APIPort,
+`, KubeletKubeconfig, apiURL(p, m), namedAPI(p), answers, p.Network.APIServer, p.Network.APIPort,
 		netip.AddrPortFrom(m.Address, p.Network.APIPort), m.Address)}
 }
 
@@ -70,6 +66,7 @@ Description=The kubelet turns to the API server of its machine
 [Service]
 ExecStart=` + serverScript + ` turn
 Restart=on-failure
+RestartSec=5
 
 [Install]
 WantedBy=multi-user.target
