@@ -3,7 +3,9 @@ package operate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -67,16 +69,16 @@ func (o *objects) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 	if err := json.Unmarshal([]byte(held.Data[manifests.ObjectsKey]), &list); err != nil {
 		return reconcile.Result{}, fmt.Errorf("the platform's objects in configmap %s: %w: run craton up, which writes it anew", objectsKey, err)
 	}
-	var failed error
+	var failed []error
 	for _, object := range list {
 		if err := o.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object),
 			client.FieldOwner(manifests.FieldManager), client.ForceOwnership); err != nil {
-			failed = fmt.Errorf("put %s %s/%s back: %w", object.GetKind(), object.GetNamespace(), object.GetName(), err)
+			failed = append(failed, fmt.Errorf("put %s %s back: %w", object.GetKind(), strings.TrimPrefix(client.ObjectKeyFromObject(object).String(), "/"), err))
 			continue // the others may be what this one waits for
 		}
 		if time.Since(object.GetCreationTimestamp().Time) < 5*time.Second {
 			log.FromContext(ctx).Info("made anew", "kind", object.GetKind(), "namespace", object.GetNamespace(), "name", object.GetName())
 		}
 	}
-	return reconcile.Result{RequeueAfter: putBackEvery}, failed
+	return reconcile.Result{RequeueAfter: putBackEvery}, errors.Join(failed...)
 }
