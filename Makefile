@@ -55,8 +55,13 @@ lint: ## formatting, vet, linters
 
 test: setup-test lint unit race fuzz cluster-test faults-short ## everything, with a real cluster
 
-unit: ## all tests that need no cluster, also the slow ones
-	go test -timeout 20m $(PACKAGES)
+unit: bin/promtool ## all tests that need no cluster, also the slow ones
+	CRATON_PROMTOOL=$(CURDIR)/bin/promtool go test -timeout 20m $(PACKAGES)
+
+# Evaluates alerts as the Prometheus of the payload does.
+bin/promtool: payload/source/prometheus/module.mod payload/source/prometheus/module.sum
+	CGO_ENABLED=0 go build -buildvcs=false -modfile=$< -trimpath -tags remove_all_sd -ldflags "-s -w" -o $@ github.com/prometheus/prometheus/cmd/promtool
+	touch $@
 
 # The race detector allocates memory itself, so tests that count it say nothing here.
 race: ## the pure packages' tests with the race detector

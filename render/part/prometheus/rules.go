@@ -32,6 +32,12 @@ func outside(metric string, labels ...string) string {
 // watched are the requests that answer at once: others last as long as their clients want.
 const watched = `verb!~"WATCH|CONNECT",subresource!~"log|exec|attach|portforward|proxy"`
 
+// unheard is the part of the last minute's scrapes that failed, of the API server that was heard best.
+// Where etcd hangs, API servers' stand-ins hold new connections and answer none, since they cannot
+// start either: then nobody's counters can be read. A counter needs two scrapes in a minute to have a
+// rate; where fewer come through, more than half have failed.
+const unheard = `1 - max(avg_over_time(up{job="apiserver"}[1m]))`
+
 // Alerts are all of them.
 func Alerts() []Alert {
 	return []Alert{
@@ -55,7 +61,7 @@ func Alerts() []Alert {
 		},
 		{
 			Name: "APIErrors", Severity: critical, For: "30s",
-			When:    `sum(rate(apiserver_request_total{code=~"5.."}[1m])) / sum(rate(apiserver_request_total[1m])) > 0.05`,
+			When:    `sum(rate(apiserver_request_total{code=~"5.."}[1m])) / sum(rate(apiserver_request_total[1m])) > 0.05 or ` + unheard + " > 0.5",
 			Summary: "the API fails {{ $value | humanizePercentage }} of the requests",
 			Do:      "look whether etcd is well; craton logs of kube-apiserver says which requests fail",
 		},
