@@ -208,9 +208,7 @@ func (s *surveyed) unknowns(a *Audit) {
 		}
 	}
 	for _, g := range s.cloud.Groups {
-		used := g.Everyone || slices.ContainsFunc(machineRoles, func(role contract.Role) bool {
-			return slices.ContainsFunc(g.Names, func(n string) bool { return slices.Contains(s.roles[role], n) })
-		})
+		used := g.Everyone || g.Label || slices.ContainsFunc(machineRoles, func(role contract.Role) bool { return g.Binds(s.groups(role)) })
 		if p := s.places["group "+g.Names[0]]; !used && (p == nil || !s.isPeer(p)) {
 			add(g.Place.String(), fmt.Sprintf("no role has group %s: its rules were not looked at; name its role with --role ROLE=%s", g.Names[len(g.Names)-1], g.Names[len(g.Names)-1]))
 		}

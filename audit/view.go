@@ -33,21 +33,29 @@ func (v *view) hooks(direction contract.Kind) []string {
 	return []string{"output", "postrouting"}
 }
 
+// groups are all names of the groups that a role has.
+func (s *surveyed) groups(role contract.Role) (names []string) {
+	for _, n := range s.roles[role] {
+		if s.file(n) != nil {
+			continue
+		}
+		names = append(names, n)
+		if g := s.cloud.Find(n); g != nil {
+			names = append(names, g.Names...)
+		}
+	}
+	return names
+}
+
 // look makes the views: for each role its groups' rules together, and those of its files.
 func (s *surveyed) look() error {
 	for _, role := range machineRoles {
-		var groups []string
 		for _, n := range s.roles[role] {
 			if f := s.file(n); f != nil {
 				s.views[role] = append(s.views[role], &view{rules: f.rules, file: f.name, families: f.families})
-				continue
-			}
-			groups = append(groups, n)
-			if g := s.cloud.Find(n); g != nil {
-				groups = append(groups, g.Names...)
 			}
 		}
-		if len(groups) > 0 {
+		if groups := s.groups(role); len(groups) > 0 {
 			s.views[role] = append(s.views[role], &view{rules: s.cloud.Rules(groups, s.members), families: filter.V4 | filter.V6})
 		}
 	}

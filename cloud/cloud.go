@@ -47,6 +47,9 @@ type Group struct {
 	Alone bool
 	// Everyone is set where all machines of the document have the group.
 	Everyone bool
+	// Label is set for a name by which other groups' rules tell machines apart, such as an application
+	// security group of Azure: it has no rules of its own.
+	Label bool
 	// AllowsIn and AllowsOut are what becomes of packets that no rule has a word on.
 	AllowsIn, AllowsOut bool
 }
@@ -96,6 +99,13 @@ func (d *Document) Find(name string) *Group {
 	return nil
 }
 
+// Binds tells whether a machine with these groups has the rules of g: by a name of it, or by a label that
+// its rules are for.
+func (g *Group) Binds(groups []string) bool {
+	has := func(n string) bool { return slices.Contains(groups, n) }
+	return slices.ContainsFunc(g.Names, has) || slices.ContainsFunc(g.Rules, func(r *Rule) bool { return slices.ContainsFunc(r.Targets, has) })
+}
+
 // Members resolves a group's name to the addresses of its machines; ok is false where
 // nobody knows them.
 type Members func(group string) (addresses []packets.Range, ok bool)
@@ -106,7 +116,7 @@ func (d *Document) Rules(groups []string, members Members) *filter.Ruleset {
 	byLayer := map[string][]*Group{}
 	var layers []string
 	for _, g := range d.Groups {
-		if !g.Everyone && !slices.ContainsFunc(g.Names, func(n string) bool { return slices.Contains(groups, n) }) {
+		if g.Label || !g.Everyone && !g.Binds(groups) {
 			continue
 		}
 		if byLayer[g.Layer] == nil {

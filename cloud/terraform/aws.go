@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"craton.dev/craton/cloud"
@@ -13,14 +14,14 @@ import (
 
 // awsInline is a rule within aws_security_group.
 type awsInline struct {
-	From           float64  `json:"from_port"`
-	To             float64  `json:"to_port"`
-	Protocol       any      `json:"protocol"`
-	Cidr           []string `json:"cidr_blocks"`
-	Cidr6          []string `json:"ipv6_cidr_blocks"`
-	PrefixLists    []string `json:"prefix_list_ids"`
-	SecurityGroups []string `json:"security_groups"`
-	Self           bool     `json:"self"`
+	From           float64 `json:"from_port"`
+	To             float64 `json:"to_port"`
+	Protocol       any     `json:"protocol"`
+	Cidr           values  `json:"cidr_blocks"`
+	Cidr6          values  `json:"ipv6_cidr_blocks"`
+	PrefixLists    values  `json:"prefix_list_ids"`
+	SecurityGroups values  `json:"security_groups"`
+	Self           bool    `json:"self"`
 }
 
 // awsGroup reads aws_security_group. What Terraform makes has no rule that is not written:
@@ -47,15 +48,12 @@ func awsGroup(r *reader, one *resource) error {
 			if err := in.fill(rule); err != nil {
 				return fmt.Errorf("%s[%d]: %w", section, i, err)
 			}
-			names := r.inlineGroups(one, section, i, len(rules), in.SecurityGroups)
-			for _, n := range names {
-				rule.Peers = append(rule.Peers, cloud.Peer{Group: n})
-			}
+			rule.Peers = append(rule.Peers, r.inlineGroups(one, section, in)...)
 			if in.Self {
 				rule.Peers = append(rule.Peers, cloud.Peer{Group: one.Address})
 			}
 			if len(rule.Peers) == 0 {
-				rule.Peers = append(rule.Peers, cloud.Peer{Unknown: "peers that are not known before it is applied"})
+				rule.Peers = append(rule.Peers, cloud.Peer{Unknown: laterPeers})
 			}
 			rule.Text = rule.Describe()
 			g.Rules = append(g.Rules, rule)
@@ -79,26 +77,65 @@ func emptyConstant(raw json.RawMessage) bool {
 	return json.Unmarshal(raw, &e) == nil && (string(e.Constant) == "[]" || string(e.Constant) == "null" && len(references(raw)) == 0)
 }
 
-// inlineGroups are the groups of an inline rule: by their values or, where those are not
-// known yet, by the block that was written.
-func (r *reader) inlineGroups(one *resource, section string, i, n int, values []string) []string {
-	var out []string
-	for _, v := range values {
+// inlineGroups are the groups of an inline rule: by their values or, where those are not known yet, by the block
+// that was written. A plan has rules in an order of its own, so the block is the one that says nothing else than
+// the rule; where several are, their groups are told only if all have the same.
+func (r *reader) inlineGroups(one *resource, section string, in awsInline) []cloud.Peer {
+	var out []cloud.Peer
+	known, all := in.SecurityGroups.split()
+	for _, v := range known {
 		if name, ok := r.group(one, "", v); ok {
-			out = append(out, name)
+			out = append(out, cloud.Peer{Group: name})
 		}
 	}
-	if len(out) > 0 || one.config == nil {
+	if len(out) > 0 && all || one.config == nil {
 		return out
 	}
 	var blocks []map[string]json.RawMessage
-	if json.Unmarshal(one.config.Expressions[section], &blocks) != nil || len(blocks) != n {
-		return nil
+	if json.Unmarshal(one.config.Expressions[section], &blocks) != nil {
+		return out
 	}
-	for _, to := range r.resolve(one.module, references(blocks[i]["security_groups"]), map[string]bool{}) {
-		out = append(out, to.Address)
+	var found [][]cloud.Peer
+	for _, b := range blocks {
+		if !in.mayBe(b) {
+			continue
+		}
+		var peers []cloud.Peer
+		for _, to := range r.resolve(one.module, references(b["security_groups"]), map[string]bool{}) {
+			peers = append(peers, cloud.Peer{Group: to.Address})
+		}
+		if len(references(b["security_groups"])) > 0 && peers == nil {
+			peers = []cloud.Peer{{Unknown: laterPeers}}
+		}
+		if !slices.ContainsFunc(found, func(f []cloud.Peer) bool { return slices.Equal(f, peers) }) {
+			found = append(found, peers)
+		}
 	}
-	return out
+	switch len(found) {
+	case 0:
+		return out
+	case 1:
+		return append(out, found[0]...)
+	}
+	return append(out, cloud.Peer{Unknown: laterPeers})
+}
+
+// mayBe tells whether a block that was written can be the rule: what it says as a constant is what the rule has.
+func (in awsInline) mayBe(block map[string]json.RawMessage) bool {
+	for attribute, value := range map[string]any{
+		"from_port": in.From, "to_port": in.To, "protocol": in.Protocol, "self": in.Self, "cidr_blocks": in.Cidr, "ipv6_cidr_blocks": in.Cidr6,
+	} {
+		var e struct {
+			Constant any `json:"constant_value"`
+		}
+		if json.Unmarshal(block[attribute], &e) != nil || e.Constant == nil {
+			continue
+		}
+		if fmt.Sprint(e.Constant) != fmt.Sprint(value) {
+			return false
+		}
+	}
+	return true
 }
 
 // fill sets a rule's protocol, ports and networks.
@@ -106,10 +143,10 @@ func (in awsInline) fill(rule *cloud.Rule) error {
 	if err := aws.Protocol(rule, fmt.Sprint(orEmpty(in.Protocol)), int(in.From), int(in.To)); err != nil {
 		return err
 	}
-	if err := rule.AddPrefixes(in.Cidr...); err != nil {
+	if err := in.Cidr.prefixes(rule); err != nil {
 		return err
 	}
-	if err := rule.AddPrefixes(in.Cidr6...); err != nil {
+	if err := in.Cidr6.prefixes(rule); err != nil {
 		return err
 	}
 	for _, p := range in.PrefixLists {
@@ -201,7 +238,7 @@ func awsOneRule(r *reader, one *resource) error {
 // finish adds a rule to its group. One without any peer has some that nobody knows yet.
 func (r *reader) finish(g *cloud.Group, rule *cloud.Rule) error {
 	if rule.Peers != nil && len(rule.Peers) == 0 {
-		rule.Peers = append(rule.Peers, cloud.Peer{Unknown: "peers that are not known before it is applied"})
+		rule.Peers = append(rule.Peers, cloud.Peer{Unknown: laterPeers})
 	}
 	rule.Text = rule.Describe()
 	g.Rules = append(g.Rules, rule)

@@ -2,6 +2,7 @@ package terraform
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,21 +13,21 @@ import (
 
 // azureInline is a rule within a group, or one that is a resource.
 type azureInline struct {
-	Name         string   `json:"name"`
-	Priority     float64  `json:"priority"`
-	Direction    string   `json:"direction"`
-	Access       string   `json:"access"`
-	Protocol     string   `json:"protocol"`
-	SourcePort   string   `json:"source_port_range"`
-	SourcePorts  []string `json:"source_port_ranges"`
-	Port         string   `json:"destination_port_range"`
-	Ports        []string `json:"destination_port_ranges"`
-	Source       string   `json:"source_address_prefix"`
-	Sources      []string `json:"source_address_prefixes"`
-	Destination  string   `json:"destination_address_prefix"`
-	Destinations []string `json:"destination_address_prefixes"`
-	SourceGroups []string `json:"source_application_security_group_ids"`
-	DestGroups   []string `json:"destination_application_security_group_ids"`
+	Name         string  `json:"name"`
+	Priority     float64 `json:"priority"`
+	Direction    string  `json:"direction"`
+	Access       string  `json:"access"`
+	Protocol     string  `json:"protocol"`
+	SourcePort   string  `json:"source_port_range"`
+	SourcePorts  values  `json:"source_port_ranges"`
+	Port         string  `json:"destination_port_range"`
+	Ports        values  `json:"destination_port_ranges"`
+	Source       string  `json:"source_address_prefix"`
+	Sources      values  `json:"source_address_prefixes"`
+	Destination  string  `json:"destination_address_prefix"`
+	Destinations values  `json:"destination_address_prefixes"`
+	SourceGroups values  `json:"source_application_security_group_ids"`
+	DestGroups   values  `json:"destination_application_security_group_ids"`
 }
 
 // azureGroup reads azurerm_network_security_group, with the rules that Azure gives each:
@@ -50,10 +51,10 @@ func azureGroup(r *reader, one *resource) error {
 		g.Rules = append(g.Rules, rule)
 	}
 	for _, in := range []azureInline{
-		{Name: "AllowVnetInBound", Priority: 65000, Direction: "Inbound", Access: "Allow", Source: "VirtualNetwork"},
-		{Name: "AllowAzureLoadBalancerInBound", Priority: 65001, Direction: "Inbound", Access: "Allow", Source: "AzureLoadBalancer"},
-		{Name: "AllowVnetOutBound", Priority: 65000, Direction: "Outbound", Access: "Allow", Destination: "VirtualNetwork"},
-		{Name: "AllowInternetOutBound", Priority: 65001, Direction: "Outbound", Access: "Allow", Destination: "Internet"},
+		{Name: "AllowVnetInBound", Priority: 65000, Direction: "Inbound", Access: "Allow", Source: "VirtualNetwork", Destination: "*", Port: "*"},
+		{Name: "AllowAzureLoadBalancerInBound", Priority: 65001, Direction: "Inbound", Access: "Allow", Source: "AzureLoadBalancer", Destination: "*", Port: "*"},
+		{Name: "AllowVnetOutBound", Priority: 65000, Direction: "Outbound", Access: "Allow", Source: "*", Destination: "VirtualNetwork", Port: "*"},
+		{Name: "AllowInternetOutBound", Priority: 65001, Direction: "Outbound", Access: "Allow", Source: "*", Destination: "Internet", Port: "*"},
 	} {
 		rule, err := in.rule(filter.Place{File: r.file, Name: one.Address + " (Azure's own rule " + in.Name + ")"})
 		if err != nil {
@@ -95,6 +96,8 @@ func azureRule(r *reader, one *resource) error {
 	if g == nil {
 		return nil
 	}
+	v.SourceGroups = r.labels(one, "source_application_security_group_ids", v.SourceGroups)
+	v.DestGroups = r.labels(one, "destination_application_security_group_ids", v.DestGroups)
 	rule, err := v.rule(r.place(one))
 	if err != nil {
 		return err
@@ -133,26 +136,41 @@ func (in azureInline) rule(place filter.Place) (*cloud.Rule, error) {
 	if rule.Ports, err = portRanges(append(in.Ports, in.Port)); err != nil {
 		return nil, err
 	}
-	here, there := append(in.Destinations, in.Destination), append(in.Sources, in.Source)
+	// Azure asks for ports, a source and a destination in every rule: what is not there is not known yet.
+	if _, all := in.Ports.split(); !all || rule.Ports == nil && in.Port != "*" && !slices.Contains(in.Ports, "*") {
+		rule.Unknown = append(rule.Unknown, laterPorts)
+	}
+	here, there := append(in.Destinations, named(in.Destination)...), append(in.Sources, named(in.Source)...)
 	groups, ownGroups := in.SourceGroups, in.DestGroups
 	if rule.Out {
 		here, there = there, here
 		groups, ownGroups = ownGroups, groups
 	}
-	if err := azurePeers(rule, there); err != nil {
+	rule.Peers = []cloud.Peer{}
+	known, all := there.split()
+	if err := azurePeers(rule, known); err != nil {
 		return nil, err
 	}
-	for _, g := range groups {
+	known, allGroups := groups.split()
+	for _, g := range known {
 		rule.Peers = append(rule.Peers, cloud.Peer{Group: g})
 	}
+	if rule.Peers != nil && (len(rule.Peers) == 0 || !all || !allGroups) {
+		rule.Peers = append(rule.Peers, cloud.Peer{Unknown: laterPeers})
+	}
 	// Which of the machines with the group have these addresses is not known.
-	for _, text := range here {
-		if text != "" && text != "*" && text != "VirtualNetwork" && text != "0.0.0.0/0" {
+	known, all = here.split()
+	for _, text := range known {
+		if text != "*" && text != "VirtualNetwork" && text != "0.0.0.0/0" {
 			rule.Unknown = append(rule.Unknown, "only for machines in "+text)
 		}
 	}
-	if len(ownGroups) > 0 {
-		rule.Targets = ownGroups
+	known, allGroups = ownGroups.split()
+	if len(known) > 0 && allGroups {
+		rule.Targets = known
+	}
+	if len(here)+len(ownGroups) == 0 || !all || !allGroups {
+		rule.Unknown = append(rule.Unknown, laterTargets)
 	}
 	rule.Text = rule.Describe()
 	return rule, nil
@@ -162,7 +180,6 @@ func (in azureInline) rule(place filter.Place) (*cloud.Rule, error) {
 func azurePeers(rule *cloud.Rule, texts []string) error {
 	for _, t := range texts {
 		switch t {
-		case "":
 		case "*", "Any":
 			rule.Peers = nil
 			return nil

@@ -1,7 +1,9 @@
 package terraform
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,8 +16,8 @@ import (
 // dropped inwards and passes outwards.
 func googleRule(r *reader, one *resource) error {
 	type part struct {
-		Protocol string   `json:"protocol"`
-		Ports    []string `json:"ports"`
+		Protocol string `json:"protocol"`
+		Ports    values `json:"ports"`
 	}
 	var v struct {
 		Name           string   `json:"name"`
@@ -24,12 +26,12 @@ func googleRule(r *reader, one *resource) error {
 		Priority       *float64 `json:"priority"`
 		Allow          []part   `json:"allow"`
 		Deny           []part   `json:"deny"`
-		Sources        []string `json:"source_ranges"`
-		Destinations   []string `json:"destination_ranges"`
-		SourceTags     []string `json:"source_tags"`
-		TargetTags     []string `json:"target_tags"`
-		SourceAccounts []string `json:"source_service_accounts"`
-		TargetAccounts []string `json:"target_service_accounts"`
+		Sources        values   `json:"source_ranges"`
+		Destinations   values   `json:"destination_ranges"`
+		SourceTags     values   `json:"source_tags"`
+		TargetTags     values   `json:"target_tags"`
+		SourceAccounts values   `json:"source_service_accounts"`
+		TargetAccounts values   `json:"target_service_accounts"`
 	}
 	if err := decode(one, &v); err != nil {
 		return err
@@ -55,24 +57,38 @@ func googleRule(r *reader, one *resource) error {
 	if v.Priority != nil {
 		priority = int(*v.Priority)
 	}
+	targets, sources := r.names(one, "target_tags", v.TargetTags), r.names(one, "source_tags", v.SourceTags)
+	targets = append(targets, r.labels(one, "target_service_accounts", v.TargetAccounts)...)
+	sources = append(sources, r.labels(one, "source_service_accounts", v.SourceAccounts)...)
+	attribute, ranges := "source_ranges", v.Sources
+	if out {
+		attribute, ranges = "destination_ranges", v.Destinations
+	}
 	for deny, parts := range [][]part{v.Allow, v.Deny} {
 		for _, p := range parts {
 			rule := &cloud.Rule{Place: r.place(one), Out: out, Deny: deny == 1, Priority: priority}
-			if targets := append(append([]string{}, v.TargetTags...), v.TargetAccounts...); len(targets) > 0 {
-				rule.Targets = targets
+			known, all := targets.split()
+			switch {
+			case !all: // it may be for any
+				rule.Unknown = append(rule.Unknown, laterTargets)
+			case len(known) > 0:
+				rule.Targets = known
+			}
+			if _, all := p.Ports.split(); !all || p.Ports == nil && r.googlePorts(one, deny == 1) {
+				rule.Unknown = append(rule.Unknown, laterPorts)
 			}
 			if err := googleProtocol(rule, p.Protocol, p.Ports); err != nil {
 				return err
 			}
-			ranges := v.Sources
-			if out {
-				ranges = v.Destinations
-			}
-			if err := rule.AddPrefixes(ranges...); err != nil {
+			if err := ranges.prefixes(rule); err != nil {
 				return err
 			}
-			for _, t := range append(append([]string{}, v.SourceTags...), v.SourceAccounts...) {
+			known, all = sources.split()
+			for _, t := range known {
 				rule.Peers = append(rule.Peers, cloud.Peer{Group: t})
+			}
+			if !all || r.unknown(one, attribute) {
+				rule.Peers = append(rule.Peers, cloud.Peer{Unknown: laterPeers})
 			}
 			rule.Text = rule.Describe()
 			g.Rules = append(g.Rules, rule)
@@ -81,7 +97,28 @@ func googleRule(r *reader, one *resource) error {
 	return nil
 }
 
-func googleProtocol(rule *cloud.Rule, name string, ports []string) error {
+// names is a list of tags; "" stands for those that are not known yet.
+func (r *reader) names(one *resource, attribute string, list values) values {
+	if r.unknown(one, attribute) {
+		return append(slices.Clone(list), "")
+	}
+	return list
+}
+
+// googlePorts tells whether ports of some block are not written as they are, so that a part without any may get
+// some when the plan is applied.
+func (r *reader) googlePorts(one *resource, deny bool) bool {
+	if one.config == nil {
+		return false
+	}
+	var blocks []map[string]json.RawMessage
+	if json.Unmarshal(one.config.Expressions[map[bool]string{false: "allow", true: "deny"}[deny]], &blocks) != nil {
+		return false
+	}
+	return slices.ContainsFunc(blocks, func(b map[string]json.RawMessage) bool { return len(references(b["ports"])) > 0 })
+}
+
+func googleProtocol(rule *cloud.Rule, name string, ports values) error {
 	number := map[string]uint64{"tcp": packets.TCP, "udp": packets.UDP, "icmp": packets.ICMP, "esp": 50, "ah": 51, "sctp": 132, "ipip": 4}
 	n, known := number[strings.ToLower(name)]
 	switch {

@@ -121,7 +121,7 @@ func openstackRule(r *reader, one *resource) error {
 		rule.Peers = append(rule.Peers, cloud.Peer{Unknown: "address group " + v.AddressList})
 	}
 	if v.Prefix == "" && r.refers(one, "remote_ip_prefix") {
-		rule.Peers = append(rule.Peers, cloud.Peer{Unknown: "a network that is not known before it is applied"})
+		rule.Peers = append(rule.Peers, cloud.Peer{Unknown: laterNetwork})
 	}
 	rule.Text = rule.Describe()
 	g.Rules = append(g.Rules, rule)

@@ -3,6 +3,7 @@ package terraform
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"craton.dev/craton/cloud"
@@ -156,6 +157,91 @@ func (r *reader) groups(one *resource, attribute string, values []string) []stri
 	}
 	return out
 }
+
+// label reads something that only names machines, for the rules of others: by its address, id and some attributes.
+func label(attributes ...string) reading {
+	return func(r *reader, one *resource) error {
+		var v map[string]json.RawMessage
+		if err := decode(one, &v); err != nil {
+			return err
+		}
+		names := []string{one.Address}
+		for _, a := range append([]string{"id"}, attributes...) {
+			var text string
+			if json.Unmarshal(v[a], &text) == nil {
+				names = append(names, named(text)...)
+			}
+		}
+		r.doc.Groups = append(r.doc.Groups, &cloud.Group{Names: names, Place: r.place(one), Label: true})
+		return nil
+	}
+}
+
+// unknown tells whether an attribute has a value that the plan does not know yet: a plan leaves it out, and
+// the configuration refers to something.
+func (r *reader) unknown(one *resource, attribute string) bool {
+	var v map[string]json.RawMessage
+	if one.config == nil || json.Unmarshal(one.Values, &v) != nil {
+		return false
+	}
+	_, there := v[attribute]
+	return !there && len(references(one.config.Expressions[attribute])) > 0
+}
+
+// labels are the names behind a list of labels: of those that are known, and of those that it refers to.
+func (r *reader) labels(one *resource, attribute string, list values) values {
+	known, all := list.split()
+	var out values
+	for _, v := range known {
+		name, _ := r.group(one, "", v)
+		out = append(out, name)
+	}
+	if !all || r.unknown(one, attribute) {
+		before := len(out)
+		for _, to := range r.follow(one, attribute) {
+			if isGroup(to.Type) && !slices.Contains(out, to.Address) {
+				out = append(out, to.Address)
+			}
+		}
+		if len(out) == before {
+			out = append(out, "")
+		}
+	}
+	return out
+}
+
+// values are a list of a plan's. An element that is not known yet is null there, which is "" here.
+type values []string
+
+// split takes the elements that are not known yet out of a list.
+func (v values) split() (known []string, all bool) {
+	all = true
+	for _, one := range v {
+		if one == "" {
+			all = false
+			continue
+		}
+		known = append(known, one)
+	}
+	return known, all
+}
+
+// prefixes adds a list of networks to a rule's peers.
+func (v values) prefixes(rule *cloud.Rule) error {
+	known, all := v.split()
+	if !all {
+		rule.Peers = append(rule.Peers, cloud.Peer{Unknown: laterNetwork})
+	}
+	return rule.AddPrefixes(known...)
+}
+
+// What a plan does not say before it is applied.
+const (
+	laterNetwork = "a network that is not known before it is applied"
+	laterPeers   = "peers that are not known before it is applied"
+	laterPorts   = "ports that are not known before it is applied"
+	laterTargets = "which machines it is for is not known before it is applied"
+)
 
 // own is the group that a rule belongs to, made where the document does not have it.
 func (r *reader) own(one *resource, attribute, value string) *cloud.Group {

@@ -37,6 +37,63 @@ func FuzzRead(f *testing.F) {
 
 func nobody(string) ([]packets.Range, bool) { return nil, false }
 
+// What a plan leaves out since it is not known yet, or has null for in a list, is unknown: neither everybody
+// nor nobody, neither all ports nor all machines.
+func TestNotKnownBeforeItIsApplied(t *testing.T) {
+	for name, test := range map[string]struct{ kind, values, expressions, want string }{
+		"sources of Google":          {"google_compute_firewall", `"allow": [{"protocol": "tcp", "ports": ["1"]}]`, `"source_ranges": {"references": ["google_compute_subnetwork.s.ip_cidr_range"]}`, "allow in tcp 1 from peers that are not known"},
+		"tags of sources":            {"google_compute_firewall", `"allow": [{"protocol": "tcp", "ports": ["1"]}]`, `"source_tags": {"references": ["local.tags"]}`, "allow in tcp 1 from peers that are not known"},
+		"accounts of sources":        {"google_compute_firewall", `"allow": [{"protocol": "tcp", "ports": ["1"]}]`, `"source_service_accounts": {"references": ["google_service_account.s.email"]}`, "allow in tcp 1 from peers that are not known"},
+		"one of two sources":         {"google_compute_firewall", `"source_ranges": ["10.0.0.0/8", null], "allow": [{"protocol": "tcp", "ports": ["1"]}]`, ``, "allow in tcp 1 from a network that is not known before it is applied, 10.0.0.0/8"},
+		"targets of Google":          {"google_compute_firewall", `"source_ranges": ["10.0.0.0/8"], "allow": [{"protocol": "tcp", "ports": ["1"]}]`, `"target_tags": {"references": ["local.tags"]}`, "which machines it is for"},
+		"ports of Google":            {"google_compute_firewall", `"source_ranges": ["10.0.0.0/8"], "allow": [{"protocol": "tcp"}]`, `"allow": [{"ports": {"references": ["local.port"]}}]`, "ports that are not known"},
+		"no source of Google":        {"google_compute_firewall", `"source_ranges": null, "source_tags": null, "allow": [{"protocol": "tcp", "ports": ["1"]}]`, `"source_tags": {"references": ["var.tags"]}`, "allow in tcp 1 from everybody"},
+		"sources of Azure":           {"azurerm_network_security_rule", azureRule + `"destination_port_range": "1", "destination_address_prefix": "*"`, ``, "allow in tcp 1 from peers that are not known"},
+		"ports of Azure":             {"azurerm_network_security_rule", azureRule + `"source_address_prefix": "*", "destination_address_prefix": "*"`, ``, "ports that are not known"},
+		"machines of Azure":          {"azurerm_network_security_rule", azureRule + `"destination_port_range": "1", "source_address_prefix": "*"`, ``, "which machines it is for"},
+		"networks of an AWS group":   {"aws_security_group_rule", `"security_group_id": "sg-1", "type": "ingress", "protocol": "tcp", "from_port": 1, "to_port": 1, "cidr_blocks": [null, "10.0.0.0/8"]`, ``, "a network that is not known"},
+		"a group of AWS, among two":  {"aws_security_group", `"ingress": [{"protocol": "tcp", "from_port": 1, "to_port": 1}]`, `"ingress": [{"security_groups": {"references": ["aws_security_group.a.id"]}}, {"from_port": {"constant_value": 1}}]`, "peers that are not known"},
+		"a network of OpenStack":     {"openstack_networking_secgroup_rule_v2", `"security_group_id": "g", "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "port_range_min": 1, "port_range_max": 1`, `"remote_ip_prefix": {"references": ["local.net"]}`, "a network that is not known"},
+		"labels of Azure's machines": {"azurerm_network_security_rule", azureRule + `"destination_port_range": "1", "source_address_prefix": "*"`, `"destination_application_security_group_ids": {"references": ["local.groups"]}`, "which machines it is for"},
+		"protocol of an AWS rule":    {"aws_vpc_security_group_ingress_rule", `"security_group_id": "sg-1", "cidr_ipv4": "10.0.0.0/8", "from_port": 1, "to_port": 1`, ``, "a rule without a protocol"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc, err := terraform.Read("plan", []byte(`{"terraform_version": "1", "planned_values": {"root_module": {"resources": [
+				{"address": "`+test.kind+`.r", "type": "`+test.kind+`", "values": {`+test.values+`}}]}},
+				"configuration": {"root_module": {"resources": [{"address": "`+test.kind+`.r", "expressions": {`+test.expressions+`}}]}}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rule := doc.Groups[0].Rules[0]
+			if got := rule.Text + "; " + strings.Join(rule.Unknown, "; "); !strings.Contains(got, test.want) {
+				t.Errorf("%s: expected %s", got, test.want)
+			}
+		})
+	}
+}
+
+const azureRule = `"network_security_group_name": "g", "name": "r", "priority": 100, "direction": "Inbound", "access": "Allow", "protocol": "Tcp", "source_port_range": "*", `
+
+// A rule of AWS that is written within its group has the groups of the block that it was made from, in whichever
+// order the plan has them.
+func TestInlineRulesInAnotherOrder(t *testing.T) {
+	doc, err := terraform.Read("plan", []byte(`{"terraform_version": "1", "planned_values": {"root_module": {"resources": [
+		{"address": "aws_security_group.a", "type": "aws_security_group", "values": {"name": "a", "ingress": [
+			{"protocol": "tcp", "from_port": 10250, "to_port": 10250, "self": false}, {"protocol": "tcp", "from_port": 22, "to_port": 22, "self": false}]}},
+		{"address": "aws_security_group.masters", "type": "aws_security_group", "values": {"name": "m"}}, {"address": "aws_security_group.bastion", "type": "aws_security_group", "values": {"name": "b"}}]}},
+		"configuration": {"root_module": {"resources": [{"address": "aws_security_group.a", "expressions": {"ingress": [
+			{"from_port": {"constant_value": 22}, "to_port": {"constant_value": 22}, "protocol": {"constant_value": "tcp"}, "security_groups": {"references": ["aws_security_group.bastion.id", "aws_security_group.bastion"]}},
+			{"from_port": {"constant_value": 10250}, "to_port": {"constant_value": 10250}, "protocol": {"constant_value": "tcp"}, "security_groups": {"references": ["aws_security_group.masters.id", "aws_security_group.masters"]}}]}}]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"allow in tcp 10250 from group aws_security_group.masters", "allow in tcp 22 from group aws_security_group.bastion"} {
+		if got := doc.Groups[0].Rules[i].Text; got != want {
+			t.Errorf("%s: expected %s", got, want)
+		}
+	}
+}
+
 // An address of a plan is found without its indices, also where these hold brackets, quotes
 // and dots.
 func TestIndices(t *testing.T) {

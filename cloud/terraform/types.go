@@ -6,11 +6,14 @@ type reading = func(*reader, *resource) error
 // groupTypes are the types of resources that are groups.
 func groupTypes() map[string]reading {
 	return map[string]reading{
-		"aws_security_group":               awsGroup,
-		"aws_default_security_group":       awsGroup,
-		"azurerm_network_security_group":   azureGroup,
-		"openstack_networking_secgroup_v2": openstackGroup,
-		"openstack_compute_secgroup_v2":    openstackGroup,
+		"aws_security_group":             awsGroup,
+		"aws_default_security_group":     awsGroup,
+		"azurerm_network_security_group": azureGroup,
+		// Names of machines that rules are for, or from.
+		"azurerm_application_security_group": label("name"),
+		"google_service_account":             label("email", "account_id"),
+		"openstack_networking_secgroup_v2":   openstackGroup,
+		"openstack_compute_secgroup_v2":      openstackGroup,
 	}
 }
 
@@ -18,6 +21,7 @@ func groupTypes() map[string]reading {
 func isGroup(kind string) bool {
 	switch kind {
 	case "aws_security_group", "aws_default_security_group", "azurerm_network_security_group",
+		"azurerm_application_security_group", "google_service_account",
 		"openstack_networking_secgroup_v2", "openstack_compute_secgroup_v2":
 		return true
 	}
@@ -38,10 +42,11 @@ func ruleTypes() map[string]reading {
 		"aws_alb":                             user(true, "security_groups"),
 		"aws_elb":                             user(true, "security_groups"),
 
-		"azurerm_network_security_rule":                        azureRule,
-		"azurerm_virtual_network":                              network("address_space"),
-		"azurerm_network_interface_security_group_association": user(false, "network_security_group_id"),
-		"azurerm_subnet_network_security_group_association":    azureSubnet,
+		"azurerm_network_security_rule":                                    azureRule,
+		"azurerm_virtual_network":                                          network("address_space"),
+		"azurerm_network_interface_security_group_association":             user(false, "network_security_group_id"),
+		"azurerm_subnet_network_security_group_association":                azureSubnet,
+		"azurerm_network_interface_application_security_group_association": user(false, "application_security_group_id"),
 
 		"google_compute_firewall":   googleRule,
 		"google_compute_subnetwork": network("ip_cidr_range"),
