@@ -52,6 +52,9 @@ func (c *Cluster) Backup(ctx context.Context, out string, to []age.Recipient) (*
 	if _, err := os.Lstat(out); err == nil {
 		return nil, misuse("%s is there already: name a new file", out)
 	}
+	if folder, err := os.Stat(filepath.Dir(out)); err != nil || !folder.IsDir() {
+		return nil, misuse("%s: there is no folder %s: make it, or name another file", out, filepath.Dir(out))
+	}
 	if err := c.acquire(ctx, backupPatience); err != nil {
 		return nil, err
 	}

@@ -32,6 +32,9 @@ type source struct {
 // is. It fails with a Misuse where it is neither, or not whole, or too new.
 func readSource(from, identity, dir string) (*source, error) {
 	encrypted, err := backup.Encrypted(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, misuse("there is no file %s: name one that `craton backup` has written, or etcdctl's snapshot save", from)
+	}
 	if err != nil {
 		return nil, Misuse{err}
 	}
@@ -49,6 +52,9 @@ func readSource(from, identity, dir string) (*source, error) {
 		return nil, misuse("%s is encrypted: name the file of the key that reads it with --identity", from)
 	}
 	with, err := backup.Identities(identity)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, misuse("there is no file %s: name that of the key with which %s can be read", identity, from)
+	}
 	if err != nil {
 		return nil, Misuse{err}
 	}

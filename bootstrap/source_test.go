@@ -158,7 +158,8 @@ func TestSourceRefused(t *testing.T) {
 		name, from, key string
 		want            string
 	}{
-		{"no file", filepath.Join(t.TempDir(), "none"), key, "no such file"},
+		{"no file", filepath.Join(t.TempDir(), "none"), key, "there is no file"},
+		{"no key's file", file, filepath.Join(t.TempDir(), "none"), "there is no file"},
 		{"no key", file, "", "--identity"},
 		{"a key that is none", file, file, "no identity"},
 		{"another key", file, otherKey, "encrypted to somebody else"},

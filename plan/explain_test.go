@@ -97,6 +97,11 @@ func TestExplainFollowsTheFile(t *testing.T) {
 	if e, err := Explain(parse(t, small), "9999"); err != nil || !e.Open || e.Named {
 		t.Errorf("only the document's all-ports line opens 9999: %v: %+v", err, e)
 	}
+	// A clause names this one, and does not apply.
+	var says strings.Builder
+	if e, err := Explain(parse(t, small), "10255"); err != nil || e.WriteTable(&says) != nil || !strings.HasPrefix(says.String(), "No clause that applies names 10255:") {
+		t.Errorf("%v: %s", err, says.String())
+	}
 }
 
 // TestExplainRefuses: what is no query is an error that helps.

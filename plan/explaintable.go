@@ -15,7 +15,7 @@ func (e Explanation) WriteTable(w io.Writer) error {
 	var b strings.Builder
 	switch {
 	case e.Open && !e.Named:
-		fmt.Fprintf(&b, "No clause names %s: it is open only where all ports are.\n", e.Query)
+		fmt.Fprintf(&b, "No clause that applies names %s: it is open only where all ports are.\n", e.Query)
 	case e.Open && !traffic(e.Clauses[0].Clause):
 		fmt.Fprintf(&b, "%s applies to this cluster.\n", e.Query)
 	case e.Open:

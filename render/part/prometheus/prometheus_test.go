@@ -58,12 +58,16 @@ func TestTargets(t *testing.T) {
 }
 
 // TestAlerts protects those who get one: each has a name of its own and says what is so and
-// what to do, and docs/services.md names it.
+// what to do, docs/services.md names it, and a test on a real cluster has it fire by its fault.
 func TestAlerts(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "services.md"))
-	if err != nil {
-		t.Fatal(err)
+	read := func(path ...string) string {
+		text, err := os.ReadFile(filepath.Join(append([]string{"..", "..", ".."}, path...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
 	}
+	page, tests := read("docs", "services.md"), read("test", "alerts_test.go")
 	seen := map[string]bool{}
 	for _, a := range Alerts() {
 		if seen[a.Name] {
@@ -73,8 +77,11 @@ func TestAlerts(t *testing.T) {
 		if a.When == "" || a.For == "" || a.Summary == "" || a.Do == "" || (a.Severity != critical && a.Severity != warning) {
 			t.Errorf("%s: something is missing: %+v", a.Name, a)
 		}
-		if !strings.Contains(string(page), "`"+a.Name+"`") {
+		if !strings.Contains(page, "`"+a.Name+"`") {
 			t.Errorf("docs/services.md does not say what %s is", a.Name)
+		}
+		if !strings.Contains(tests, `"`+a.Name+`"`) {
+			t.Errorf("test/alerts_test.go does not have %s fire", a.Name)
 		}
 	}
 }
