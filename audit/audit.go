@@ -74,10 +74,17 @@ type Finding struct {
 
 // Choice is a clause with a condition that the documents do not decide.
 type Choice struct {
-	ID     string `json:"id"`
-	Line   int    `json:"line"`
-	Open   bool   `json:"open"`
-	Detail string `json:"detail"`
+	ID   string `json:"id"`
+	Line int    `json:"line"`
+	Open bool   `json:"open"`
+	// Verdict says how far it is open: Met is all of it, Unmet nothing.
+	Verdict Verdict `json:"verdict"`
+	Detail  string  `json:"detail"`
+}
+
+// Answer says whether a clause is open.
+func (c Choice) Answer() string {
+	return map[Verdict]string{Met: "yes", Partly: "partly", Unmet: "no", Unknown: "unknown"}[c.Verdict]
 }
 
 // Source is one document.

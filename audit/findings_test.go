@@ -109,10 +109,45 @@ func lists() []list {
 			openings: []string{
 				"master egress all all → all",
 				"master ingress tcp 22 → all but user-network",
-				"master ingress tcp 2379-2380,9100 → 10.0.0.0/24, 10.0.2.0/23, 10.0.4.0/22, 10.0.8.0/21, 10.0.16.0/20, 10.0.32.0/19, 10.0.64.0/18, 10.0.128.0/17",
-				"master ingress udp 8472 → masters, workers, 10.0.0.0/24, 10.0.2.0/23, 10.0.4.0/22, 10.0.8.0/21, 10.0.16.0/20, 10.0.32.0/19, 10.0.64.0/18, 10.0.128.0/17",
+				"master ingress tcp 2379-2380,9100 → 10.0.0.0/16 but workers",
+				"master ingress udp 8472 → masters, workers, 10.0.0.0/16",
 			},
 			unknown: []string{"--match-set friends src", "no rules of IPv6"},
+		},
+		{
+			// A list of attackers that somebody fills may hold anybody: what is open behind it is told all the same.
+			file: "worker.nft", opt: audit.Options{
+				Peers: users, NodeNetwork: nodes, Roles: map[contract.Role][]string{contract.Master: {"10.0.0.10", "10.0.0.11", "10.0.0.12"}, contract.Worker: {"10.0.1.0/24"}},
+			},
+			clauses: []string{
+				"worker.ingress.cadvisor unmet", "worker.ingress.kubelet unknown", "worker.ingress.masters-all partly",
+				"worker.ingress.node-exporter unknown", "worker.ingress.node-ports unknown", "worker.ingress.vxlan unknown",
+			},
+			openings: []string{
+				"worker egress all all → all, all (IPv6)",
+				"worker ingress icmp/icmpv6 all → all, all (IPv6)",
+				"worker ingress tcp 9100,10256 → all but masters, all (IPv6)",
+				"worker ingress tcp 30000-32767 → 192.0.2.7/32",
+			},
+			unknown: []string{"@blackhole", "limit rate"},
+		},
+		{
+			// Rules of kube-proxy and flannel beside somebody's own. What only pods and services pass is left out.
+			file: "kubeadm-master.rules", opt: audit.Options{
+				Peers: users, NodeNetwork: nodes, APIPort: 6443,
+				PodNetwork: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16"), netip.MustParsePrefix("10.96.0.0/12")},
+				Roles:      map[contract.Role][]string{contract.Master: {"kubeadm-master.rules", "10.0.0.10", "10.0.0.11", "10.0.0.12"}, contract.Worker: {"10.0.1.0/24"}},
+			},
+			clauses: []string{"master.ingress.vxlan unmet"},
+			openings: []string{
+				"master egress all all → all but 10.96.0.0/12, 10.244.0.0/16",
+				"master ingress icmp type 8 → all but 10.96.0.0/12, 10.244.0.0/16",
+				"master ingress tcp 443,6443 → all but 10.96.0.0/12, 10.244.0.0/16",
+				"master ingress tcp 9100,10250,10257,10259 → masters, workers, 10.0.0.0/16",
+				"master ingress udp 8472 → masters, workers, 10.0.0.0/16",
+				"master ingress tcp 2379-2380 → 10.0.0.0/24 but masters",
+			},
+			unknown: []string{"no rules of IPv6", "-m recent", "--mark 0x4000", "--dst-type LOCAL"},
 		},
 	}
 }

@@ -19,6 +19,8 @@ type ask struct {
 	set, credit packets.Set
 	// zero are packets to port 0, where all ports that there are are asked for.
 	zero packets.Set
+	// everybody is set where a clause asks for all addresses.
+	everybody bool
 }
 
 // asks are the clauses that are asked about for a role and direction.
@@ -53,6 +55,8 @@ func (s *surveyed) asks(role contract.Role, direction contract.Kind) []ask {
 		if slices.Contains(a.Ports, contract.PortRange{First: 1, Last: 65535}) {
 			a.zero = who.And(s.space.Within(packets.Protocol, protocolRanges(c.Protocols)...)).And(s.space.Within(packets.Port, packets.Numbers(0, 0)))
 		}
+		a.everybody = slices.Contains(c.Peers, contract.All) ||
+			slices.Contains(c.Peers, contract.Registries) && covers(s.places[string(contract.Registries)].ranges, []packets.Range{packets.IPv4})
 		if who.Empty() {
 			continue // none of its peers is there
 		}
@@ -214,6 +218,10 @@ func (s *surveyed) elsewhere(asked map[contract.Role]map[contract.Kind][]ask, di
 func (s *surveyed) clause(a *Audit, one ask, direction contract.Kind, w way) {
 	v4 := s.space.Within(peerSide(direction), packets.IPv4)
 	set := one.set.And(v4).And(w.peers)
+	if one.everybody {
+		// Whoever stands at a reserved address has a real one as well, which is in it.
+		set = set.Minus(s.space.Within(peerSide(direction), packets.Prefix(reserved)))
+	}
 	c := Clause{ID: one.ID, Line: one.Line, Level: one.Level, Evidence: []string{}, Operations: operations(one.ID)}
 	missing := set.Minus(w.asked)
 	switch {
@@ -234,14 +242,16 @@ func (s *surveyed) clause(a *Audit, one ask, direction contract.Kind, w way) {
 		if c.Verdict == Partly {
 			missing = missing.Minus(w.maybe)
 		}
-		c.Detail = s.lacks(one, direction, missing, c.Verdict)
+		c.Detail = s.lacks(one, direction, missing, c.Verdict, w)
 	} else {
 		c.Operations = []string{}
 	}
 	if !one.required {
 		for i := range a.Choices {
 			if a.Choices[i].ID == one.ID {
-				a.Choices[i].Open = a.Choices[i].Open && c.Verdict == Met
+				if badness(c.Verdict) > badness(a.Choices[i].Verdict) {
+					a.Choices[i].Open, a.Choices[i].Verdict = false, c.Verdict
+				}
 				return
 			}
 		}
@@ -249,7 +259,7 @@ func (s *surveyed) clause(a *Audit, one ask, direction contract.Kind, w way) {
 		if one.Condition == contract.Always {
 			why = "MAY be open"
 		}
-		a.Choices = append(a.Choices, Choice{ID: one.ID, Line: one.Line, Open: c.Verdict == Met, Detail: why})
+		a.Choices = append(a.Choices, Choice{ID: one.ID, Line: one.Line, Open: c.Verdict == Met, Verdict: c.Verdict, Detail: why})
 		return
 	}
 	for i := range a.Clauses {
@@ -275,20 +285,45 @@ func operations(id string) []string {
 	return out
 }
 
-// lacks says what is missing, and the smallest change that would help.
-func (s *surveyed) lacks(one ask, direction contract.Kind, missing packets.Set, v Verdict) string {
-	var of []string
+// wish is protocols and ports, and the peers that a clause asks for them.
+type wish struct {
+	what  string
+	peers []string
+}
+
+// wish adds what a clause asks for, of some packets.
+func (s *surveyed) wish(to []wish, one ask, direction contract.Kind, of packets.Set) []wish {
+	what := protocols(of) + " " + strings.Join(ports(of), ",")
+	i := slices.IndexFunc(to, func(w wish) bool { return w.what == what })
+	if i < 0 {
+		i, to = len(to), append(to, wish{what: what})
+	}
 	for _, peer := range one.Peers {
 		p := s.places[string(peer)]
-		if peer == contract.All || p != nil && !missing.And(s.space.Within(peerSide(direction), p.ranges...)).Empty() {
-			of = append(of, string(peer))
+		if peer == contract.All || p != nil && !of.And(s.space.Within(peerSide(direction), p.ranges...)).Empty() {
+			if !slices.Contains(to[i].peers, string(peer)) {
+				to[i].peers = append(to[i].peers, string(peer))
+			}
 		}
 	}
-	peers := strings.Join(of, ", ")
+	return to
+}
+
+// written are wishes as people say them.
+func written(wishes []wish, direction contract.Kind) string {
 	word := map[contract.Kind]string{contract.Ingress: "in from", contract.Egress: "out to"}[direction]
-	what := fmt.Sprintf("%s %s %s %s", protocols(missing), strings.Join(ports(missing), ","), word, peers)
+	var out []string
+	for _, w := range wishes {
+		out = append(out, fmt.Sprintf("%s %s %s", w.what, word, strings.Join(w.peers, ", ")))
+	}
+	return strings.Join(out, "; ")
+}
+
+// lacks says what is missing, and the smallest change that would help.
+func (s *surveyed) lacks(one ask, direction contract.Kind, missing packets.Set, v Verdict, w way) string {
+	what := written(s.wish(nil, one, direction, missing), direction)
 	if v == Unknown {
-		hint := "what is not understood decides"
+		hint := "what is not understood decides: " + strings.Join(s.evidence(missing, w), ", ")
 		for _, p := range one.Peers {
 			if place := s.places[string(p)]; place != nil && !place.known {
 				switch {

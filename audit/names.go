@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"craton.dev/craton/cloud"
@@ -11,6 +12,7 @@ import (
 // names are the places and networks that ranges of addresses are.
 func (s *site) names(ranges []packets.Range) []string {
 	set := s.space.Within(packets.Source, ranges...).Or(s.nobody(packets.Source))
+	nobody := s.nobody(packets.Source)
 	v4, v6 := s.space.Within(packets.Source, packets.IPv4), s.space.Within(packets.Source, packets.IPv6...)
 	var out []string
 	switch left := v4.Minus(set); {
@@ -19,25 +21,26 @@ func (s *site) names(ranges []packets.Range) []string {
 	case left.Size(packets.Source) < 1<<31: // more is in it than not
 		out = append(out, "all but "+strings.Join(s.some(left), ", "))
 	default:
-		out = append(out, s.some(set.And(v4).Minus(s.nobody(packets.Source)))...)
+		out = append(out, s.some(set.And(v4).Minus(nobody))...)
 	}
 	switch left := v6.Minus(set); {
 	case left.Empty():
 		out = append(out, "all (IPv6)")
-	case left == v6:
+	case left == v6.Minus(nobody):
 	default:
-		out = append(out, s.some(set.And(v6))...)
+		out = append(out, s.some(set.And(v6).Minus(nobody))...)
 	}
 	return out
 }
 
-// nobody are the addresses that stand for nobody: what is left of the reserved block, and
-// in it the places of peers that may be anywhere.
+// nobody are the addresses that stand for nobody else: what is left of the reserved block, in it the places of
+// peers that may be anywhere, and the loopback addresses.
 func (s *site) nobody(d packets.Dimension) packets.Set { return s.cache().nobody[d] }
 
 // some are the names of the places in a set, and the networks of what is left.
 func (s *site) some(set packets.Set) []string {
 	var out []string
+	whole := set
 	values := set.Values(packets.Source)
 	for _, name := range s.cache().sorted {
 		p := s.places[name]
@@ -53,19 +56,42 @@ func (s *site) some(set packets.Set) []string {
 	}
 	// What is left of the blocks belongs to nobody.
 	set = set.Minus(s.space.Within(packets.Source, packets.Prefix(reserved)))
-	const most = 8
-	n := 0
-	if !set.Empty() {
-		for _, r := range set.Values(packets.Source) {
-			for _, p := range packets.Prefixes(r) {
-				if n++; n <= most {
-					out = append(out, p.String())
-				}
+	if set.Empty() {
+		return out
+	}
+	// Whole networks read better: with those that were named, and but for some that have a name.
+	left, but := set, []string{}
+	for _, name := range s.cache().sorted {
+		p := s.places[name]
+		own := s.space.Within(packets.Source, p.ranges...)
+		if !p.known || covers(p.ranges, []packets.Range{packets.IPv4}) || !slices.Contains(out, name) && !own.And(whole).Empty() {
+			continue
+		}
+		if with := left.Or(own); len(networks(with)) < len(networks(left)) {
+			left = with
+			if !slices.Contains(out, name) {
+				but = append(but, name)
 			}
 		}
 	}
-	if n > most {
-		out = append(out, fmt.Sprintf("%d more networks", n-most))
+	const most = 8
+	list := networks(left)
+	if n := len(list); n > most {
+		list = append(list[:most], fmt.Sprintf("%d more networks", n-most))
+	}
+	out = append(out, list...)
+	if len(but) > 0 {
+		out[len(out)-1] += " but " + strings.Join(but, ", ")
+	}
+	return out
+}
+
+// networks are the networks of a set of addresses.
+func networks(set packets.Set) (out []string) {
+	for _, r := range set.Values(packets.Source) {
+		for _, p := range packets.Prefixes(r) {
+			out = append(out, p.String())
+		}
 	}
 	return out
 }

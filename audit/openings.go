@@ -17,32 +17,36 @@ func (s *surveyed) openings(role contract.Role, direction contract.Kind, asks []
 	for _, one := range asks {
 		asked = asked.Or(one.set).Or(s.credited(one, direction, w)).Or(one.zero)
 	}
-	excess := w.sure.Minus(asked).Minus(s.nobody(side))
+	excess := w.likely.Minus(asked).Minus(s.nobody(side))
 	if excess.Empty() {
 		return nil
 	}
 	var out []Opening
 	dims := aside(direction)
 	// Where several hooks have chains, the one that filters says more than those around it.
-	hooks := slices.Clone(w.hooks)
-	slices.SortStableFunc(hooks, func(a, b string) int { return strings.Index(around, a) - strings.Index(around, b) })
+	hooks := slices.DeleteFunc(slices.Clone(w.hooks), func(h string) bool { return !slices.Contains(filtering, h) || !w.view.filter.Hooked(h) })
+	if len(hooks) == 0 {
+		hooks = w.hooks
+	}
 	matched := w.view.filter.Accepting(w.with, hooks...)
 	wholes := make([]packets.Set, len(matched))
 	for i, m := range matched {
 		wholes[i] = m.Packets.Some(dims...)
 	}
 	s.shared(excess, wholes, func(i int, part packets.Set) {
-		out = append(out, s.opening(role, direction, part, wholes[i], asks, matched[i].Rule.Place.String()+": "+matched[i].Rule.Text))
+		out = append(out, s.opening(part, wholes[i], asks, matched[i].Rule, w))
 	})
-	if excess = excess.Minus(s.space.Union(wholes...)); excess.Empty() {
-		return out
+	if excess = excess.Minus(s.space.Union(wholes...)); !excess.Empty() {
+		out = append(out, s.opening(excess, w.likely, asks, nil, w))
 	}
-	where := "no rule: what none drops passes"
-	if w.view.file != "" {
-		where = w.view.file + ": " + where
+	for i := range out {
+		out[i].Role, out[i].Direction = role, direction
 	}
-	return append(out, s.opening(role, direction, excess, w.sure, asks, where))
+	return out
 }
+
+// filtering are the hooks whose chains decide about packets for a machine, from it, or through it.
+var filtering = []string{"input", "forward", "output"}
 
 // shared gives each packet of a set to the first of some sets that holds it. It halves the
 // sets, and hands down only packets that the half has a set for: thousands of rules are no
@@ -67,54 +71,112 @@ func (s *surveyed) shared(of packets.Set, among []packets.Set, give func(i int, 
 	halve(0, len(among), of)
 }
 
-// around are hooks, the innermost first.
-const around = "input forward output prerouting postrouting"
-
 // credited is what may be meant for peers whose addresses nobody knows: at the clause's
 // ports, networks that are not everybody.
 func (s *surveyed) credited(one ask, direction contract.Kind, w way) packets.Set {
 	if one.credit == one.set {
 		return s.space.None()
 	}
-	everybody := slices.Contains(one.Peers, contract.All) ||
-		slices.Contains(one.Peers, contract.Registries) && covers(s.places[string(contract.Registries)].ranges, []packets.Range{packets.IPv4})
-	if everybody {
+	if one.everybody {
 		return one.credit
 	}
 	// What is open at these ports to all of IPv4 or IPv6 is no peer's own address.
 	side := peerSide(direction)
-	open := w.sure.And(one.credit)
+	open := w.likely.And(one.credit)
 	for _, family := range [][]packets.Range{{packets.IPv4}, packets.IPv6} {
-		all := s.space.Within(side, family...)
+		all := s.space.Within(side, family...).And(w.peers)
 		wide := open.Every(all, side)
 		open = open.Minus(wide.And(all))
 	}
 	return open
 }
 
-func (s *surveyed) opening(role contract.Role, direction contract.Kind, part, whole packets.Set, asks []ask, evidence string) Opening {
+// opening is a part of what a rule lets through or, where there is none, of what a policy does.
+func (s *surveyed) opening(part, whole packets.Set, asks []ask, rule *filter.Rule, w way) Opening {
 	o := Opening{
-		Role: role, Direction: direction, Protocol: protocols(part), Ports: ports(part),
-		Peers: s.names(s.turned(part, direction)), Evidence: evidence,
-		Detail: "no clause asks for any of it",
+		Protocol: protocols(part), Ports: ports(part), Peers: s.names(s.turned(part, w.direction)), Evidence: s.policy(part, w),
 	}
-	var near []string
-	for _, one := range asks {
-		if !one.set.And(whole).Empty() {
-			near = append(near, one.ID)
-		}
+	if rule != nil {
+		o.Evidence = rule.Place.String() + ": " + rule.Text
 	}
-	if len(near) > 0 {
-		o.Detail = "wider than what is asked for by " + strings.Join(near[:min(len(near), 4)], ", ")
-		if len(near) > 4 {
-			o.Detail += fmt.Sprintf(" and %d more", len(near)-4)
-		}
+	o.Detail = s.smallest(part, whole, asks, rule, w.direction)
+	if unsure := part.Minus(w.sure); !unsure.Empty() {
+		o.Detail += "; perhaps less is open, since this was not understood: " + strings.Join(s.evidence(unsure, w), ", ")
 	}
-	side := peerSide(direction)
+	side := peerSide(w.direction)
 	v4 := part.And(s.space.Within(side, packets.IPv4)).Size(side, packets.Protocol, packets.Port) / (1 << 32)
 	v6 := part.Minus(s.space.Within(side, packets.IPv4)).Size(side, packets.Protocol, packets.Port) / (1 << 64) / (1 << 64)
 	o.width = v4 + v6
 	return o
+}
+
+// policy names the policy by which packets pass that no rule has a word on.
+func (s *surveyed) policy(part packets.Set, w way) string {
+	var best *filter.Chain
+	if of := part.And(w.with); !of.Empty() {
+		for _, step := range w.view.filter.Trace(of.First(), w.hooks...) {
+			if c := step.Chain; step.Rule == nil && (best == nil || abs(c.Priority) < abs(best.Priority)) {
+				best = c // chains that translate addresses stand before and after
+			}
+		}
+	}
+	switch {
+	case best != nil && best.Place.Line > 0:
+		return fmt.Sprintf("%s: policy accept of chain %s", best.Place, best.Name)
+	case best != nil && best.Place.File != "":
+		return fmt.Sprintf("%s: no rule: what none denies passes", best.Place.File)
+	case w.view.file != "":
+		return w.view.file + ": no rule: what none drops passes"
+	}
+	return "no rule: what none drops passes"
+}
+
+func abs(n int) int { return max(n, -n) }
+
+// smallest says how far an opening is from what is asked for, and the smallest change that would shut it.
+func (s *surveyed) smallest(part, whole packets.Set, asks []ask, rule *filter.Rule, direction contract.Kind) string {
+	var near, elsewhere []string
+	var wanted []wish
+	what := part.Some(peerSide(direction))
+	for _, one := range asks {
+		switch {
+		case !one.set.And(whole).Empty():
+			near = append(near, one.ID)
+			wanted = s.wish(wanted, one, direction, one.set.And(whole))
+		case one.credit != one.set && !one.credit.And(part).Empty(), s.lost(one) && !one.set.Some(peerSide(direction)).And(what).Empty():
+			elsewhere = append(elsewhere, one.ID)
+		}
+	}
+	const most = 4
+	list := func(ids []string) string {
+		text := strings.Join(ids[:min(len(ids), most)], ", ")
+		if len(ids) > most {
+			text += fmt.Sprintf(" and %d more", len(ids)-most)
+		}
+		return text
+	}
+	implied := rule == nil || rule.Implied
+	switch {
+	case len(near) > 0 && len(near) <= most && !implied:
+		return fmt.Sprintf("wider than what is asked for by %s: narrow it to %s", list(near), written(wanted, direction))
+	case len(near) > 0 && implied:
+		return "wider than what is asked for by " + list(near) + ": deny the rest by a rule of your own"
+	case len(near) > 0:
+		return "wider than what is asked for by " + list(near)
+	case len(elsewhere) > 0:
+		return fmt.Sprintf("no clause is known to ask for any of it: at these ports %s would, if it is where these peers are", list(elsewhere))
+	case implied:
+		return "no clause asks for any of it: deny it by a rule of your own"
+	}
+	return "no clause asks for any of it: take it away"
+}
+
+// lost tells whether nobody knows where some machines are that a clause has as peers.
+func (s *surveyed) lost(one ask) bool {
+	return slices.ContainsFunc(one.Peers, func(p contract.Peer) bool {
+		at := s.places[string(p)]
+		return at != nil && at.nodes && !at.known
+	})
 }
 
 // deadRules collects rules that no packet comes to: in every view that they are part of.
@@ -189,7 +251,10 @@ func (s *surveyed) unknowns(a *Audit) {
 		for _, v := range s.views[role] {
 			for _, c := range v.rules.Chains {
 				for _, r := range c.Rules {
-					s.unknownRule(r, add)
+					// What no packet between machines comes to decides nothing here.
+					if why := notUnderstood(r); why != "" && (v.file == "" || v.router || s.reached[r]) {
+						add(r.Place.String()+": "+r.Text, why)
+					}
 				}
 			}
 		}
@@ -225,21 +290,20 @@ func (s *surveyed) isPeer(p *place) bool {
 	return false
 }
 
-func (s *surveyed) unknownRule(r *filter.Rule, add func(evidence, detail string)) {
+// notUnderstood says what of a rule was not understood; "" where all was, or where it decides nothing.
+func notUnderstood(r *filter.Rule) string {
 	if r.Verdict == filter.GoOn && len(r.Cases) == 0 {
-		return // it decides nothing
+		return ""
 	}
-	where := r.Place.String() + ": " + r.Text
 	if r.Verdict == filter.Unsure {
-		add(where, "what becomes of its packets is not decided here")
-		return
+		return "what becomes of its packets is not decided here"
 	}
 	for _, c := range r.Conditions {
 		if c.Unknown != "" && !firstPacket(c) {
-			add(where, "not understood: "+c.Unknown)
-			return
+			return "not understood: " + c.Unknown
 		}
 	}
+	return ""
 }
 
 // firstPacket tells a condition that is known for what opens a flow.

@@ -18,10 +18,10 @@ func WriteTable(w io.Writer, a *Audit) error {
 	for _, g := range a.Guesses {
 		fmt.Fprintf(w, "assumed: %s\n", g)
 	}
-	t := newTable(w, "CLAUSE", "LEVEL", "VERDICT", "WHAT WILL BREAK", "DETAIL")
+	t := newTable(w, "CLAUSE", "LEVEL", "VERDICT", "DETAIL", "WHAT WILL BREAK")
 	for _, c := range a.Clauses {
 		if c.Verdict != Met {
-			t.row(c.ID, string(c.Level), string(c.Verdict), strings.Join(c.Operations, "; "), c.Detail)
+			t.row(c.ID, string(c.Level), string(c.Verdict), c.Detail, broken(c.Operations))
 		}
 	}
 	t.end()
@@ -42,11 +42,22 @@ func WriteTable(w io.Writer, a *Audit) error {
 	t.end()
 	t = newTable(w, "OPEN TO CHOICE", "IS IT OPEN", "ASKED FOR")
 	for _, c := range a.Choices {
-		t.row(c.ID, map[bool]string{true: "yes", false: "no"}[c.Open], c.Detail)
+		t.row(c.ID, c.Answer(), c.Detail)
 	}
 	t.end()
 	_, err := fmt.Fprintln(w, "\n"+a.Sentence())
 	return err
+}
+
+// broken are the first of some operations: all of them stand in the other formats.
+func broken(operations []string) string {
+	switch n := len(operations); {
+	case n == 0:
+		return "no operation is known to need it"
+	case n > 2:
+		return fmt.Sprintf("%s; %d more", operations[0], n-1)
+	}
+	return strings.Join(operations, "; ")
 }
 
 // Sentence sums up the report.

@@ -34,6 +34,7 @@ type site struct {
 	blocks int
 	places map[string]*place // by name
 	nodes  []packets.Range   // the node network; nil where nobody knows it
+	pods   []packets.Range   // where pods and services have their addresses
 	cached *names
 }
 
@@ -50,7 +51,7 @@ func (s *site) cache() *names {
 	if s.cached != nil && s.cached.places == len(s.places) {
 		return s.cached
 	}
-	c := &names{places: len(s.places), sorted: slices.Sorted(maps.Keys(s.places)), nobody: map[packets.Dimension]packets.Set{}}
+	c := &names{places: len(s.places), sorted: slices.Sorted(maps.Keys(s.places)), taken: slices.Concat(s.pods, loopback), nobody: map[packets.Dimension]packets.Set{}}
 	for _, p := range s.places {
 		if p.known && !covers(p.ranges, []packets.Range{packets.IPv4}) {
 			c.taken = append(c.taken, p.ranges...)
@@ -63,7 +64,7 @@ func (s *site) cache() *names {
 				somebody = append(somebody, p.ranges...)
 			}
 		}
-		c.nobody[d] = s.space.Within(d, packets.Prefix(reserved)).Minus(s.space.Within(d, somebody...))
+		c.nobody[d] = s.space.Within(d, packets.Prefix(reserved)).Minus(s.space.Within(d, somebody...)).Or(s.space.Within(d, loopback...))
 	}
 	s.cached = c
 	return c
@@ -93,6 +94,9 @@ func (s *site) know(name string, nodes bool, ranges []packets.Range) {
 	p.known = true
 	p.ranges = append(p.ranges, ranges...)
 }
+
+// loopback are addresses of a machine for itself.
+var loopback = []packets.Range{packets.Prefix(netip.MustParsePrefix("127.0.0.0/8")), packets.Prefix(netip.MustParsePrefix("::1/128"))}
 
 // private are networks that hosts inside of a site have their addresses from.
 var private = []packets.Range{

@@ -30,8 +30,8 @@ type surveyed struct {
 	roles   map[contract.Role][]string // names of groups and files
 	views   map[contract.Role][]*view
 	guesses []string
-	plan    *plan.Plan // of the cluster file; nil where there is none
-	pods    []packets.Range
+	reached map[*filter.Rule]bool // of machines' own rules, those that judged packets come to
+	plan    *plan.Plan            // of the cluster file; nil where there is none
 }
 
 // file is a packet filter's rules.
@@ -44,7 +44,7 @@ type file struct {
 
 // survey reads the documents and finds out who is who in them.
 func survey(sources []Source, opt Options) (*surveyed, error) {
-	s := &surveyed{opt: opt, roles: map[contract.Role][]string{}, views: map[contract.Role][]*view{},
+	s := &surveyed{opt: opt, roles: map[contract.Role][]string{}, views: map[contract.Role][]*view{}, reached: map[*filter.Rule]bool{},
 		site: site{space: packets.NewSpace(0), places: map[string]*place{}}}
 	for _, src := range sources {
 		if err := s.read(src); err != nil {

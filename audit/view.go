@@ -140,13 +140,17 @@ func (s *surveyed) outer(v *view, d packets.Dimension) packets.Set {
 // side, protocol and port.
 type way struct {
 	sure, maybe packets.Set
+	// likely is what passes if nothing matches that was not understood: sure, and what a rule lets through
+	// after one that may or may not drop it.
+	likely packets.Set
 	// asked is sure with packets taken as passing that the other side's rules need not let
 	// out or in: of these this side's rules need not answer for.
-	asked packets.Set
-	view  *view
-	hooks []string
-	with  packets.Set // the packets that were looked at
-	peers packets.Set // those on the other side of them
+	asked     packets.Set
+	direction contract.Kind
+	view      *view
+	hooks     []string
+	with      packets.Set // the packets that were looked at
+	peers     packets.Set // those on the other side of them
 	// accepted are those that surely pass, with all that tells packets apart.
 	accepted packets.Set
 }
@@ -186,24 +190,37 @@ func (s *surveyed) way(role contract.Role, v *view, direction contract.Kind, els
 	six := sp.Within(packets.Source, packets.IPv6...).And(sp.Within(packets.Destination, packets.IPv6...))
 	with = with.And(four.Or(six))
 	must, may := pass.Must(packets.Accept), pass.May(packets.Accept)
-	if v.file != "" && !v.router {
-		// The file is one machine's, whichever of the role's addresses that has.
-		must, may = must.And(with).Some(own), may.And(with).Some(own)
+	likely := must
+	if must != may {
+		likely = v.filter.Certain().Pass(hooks...).Must(packets.Accept)
 	}
-	if v.router {
-		// Each sender has a port of its own there: what passes by one of them passes.
-		must, may = must.Some(packets.In, packets.Out), may.Some(packets.In, packets.Out)
-	} else {
+	for _, set := range []*packets.Set{&must, &may, &likely} {
+		switch {
+		case v.router:
+			// Each sender has a port of its own there: what passes by one of them passes.
+			*set = set.Some(packets.In, packets.Out)
+		case v.file != "":
+			// The file is one machine's, whichever of the role's addresses that has.
+			*set = set.And(with).Some(own)
+		}
+	}
+	if !v.router {
 		side := packets.In
 		if direction == contract.Egress {
 			side = packets.Out
 		}
 		with = with.And(s.outer(v, side))
 		for _, d := range []packets.Dimension{packets.Source, packets.Destination} {
-			with = with.Minus(sp.Within(d, s.pods...)) // pods are behind the machine itself
+			// Pods are behind the machine itself, and nobody else is at a loopback address.
+			with = with.Minus(sp.Within(d, s.pods...)).Minus(sp.Within(d, loopback...))
+		}
+		if slices.ContainsFunc(v.rules.Chains, unclear) {
+			for r := range v.filter.Reached(with, hooks...) {
+				s.reached[r] = true
+			}
 		}
 	}
-	w := way{view: v, hooks: hooks, with: with, sure: sp.None(), maybe: sp.None(), asked: sp.None(), peers: sp.None(), accepted: pass.Must(packets.Accept)}
+	w := way{direction: direction, view: v, hooks: hooks, with: with, sure: sp.None(), maybe: sp.None(), likely: sp.None(), asked: sp.None(), peers: sp.None(), accepted: pass.Must(packets.Accept)}
 	for i, family := range []packets.Set{four, six} {
 		if v.families&[...]filter.Families{filter.V4, filter.V6}[i] == 0 {
 			continue
@@ -212,8 +229,16 @@ func (s *surveyed) way(role contract.Role, v *view, direction contract.Kind, els
 		peers := these.Some(append(slices.Clone(dims), packets.Protocol, packets.Port)...)
 		w.peers = w.peers.Or(peers)
 		w.sure = w.sure.Or(peers.And(must.Every(these, dims...)))
+		w.likely = w.likely.Or(peers.And(likely.Every(these, dims...)))
 		w.maybe = w.maybe.Or(may.And(these).Some(dims...))
 		w.asked = w.asked.Or(peers.And(must.Or(elsewhere).Every(these, dims...)))
 	}
+	// Addresses that stand for somebody are where networks perhaps hold them: of these only what is sure counts.
+	w.likely = w.likely.Minus(sp.Within(peerSide(direction), packets.Prefix(reserved))).Or(w.sure)
 	return w
+}
+
+// unclear tells whether a chain has a rule that was not understood.
+func unclear(c *filter.Chain) bool {
+	return slices.ContainsFunc(c.Rules, func(r *filter.Rule) bool { return notUnderstood(r) != "" })
 }

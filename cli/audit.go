@@ -72,7 +72,7 @@ Exit code 3 where there is a finding of a kind that --fail-on names.`,
 	f.StringArrayVar(&in.Peers, "peer", nil, "PEER=ADDRESS[,ADDRESS]: where a peer is, such as resolvers or load-balancers; a group of the document for machines")
 	f.StringSliceVar(&in.UserNetwork, "user-network", nil, "where users are: addresses or networks")
 	f.StringSliceVar(&in.NodeNetwork, "node-network", nil, "where machines have their addresses")
-	f.StringSliceVar(&in.PodNetwork, "pod-network", nil, "where pods have theirs: what a machine's own rules say of these is left out")
+	f.StringSliceVar(&in.PodNetwork, "pod-network", nil, "where pods and services have theirs: what a machine's own rules say of these is left out")
 	f.StringVar(&in.Interface, "interface", "", "the interface by which other machines reach this one, for a machine's own rules")
 	f.Uint16Var(&in.APIPort, "api-port", 0, "the API's port (default 443, as in the contract)")
 	f.StringSliceVar(&in.FailOn, "fail-on", audit.Kinds(), "the findings that make exit code 3")

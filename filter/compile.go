@@ -275,5 +275,35 @@ func (f *Filter) Pass(hooks ...string) packets.Decision {
 	return f.space.Sequence(ds...).Turn(packets.Next, packets.Accept)
 }
 
+// Certain is the filter as it is if nothing matches that was not understood.
+func (f *Filter) Certain() *Filter {
+	out := &Filter{space: f.space, chains: map[key]*chain{}, hooks: map[string][]*chain{}, v4: f.v4, v6: f.v6}
+	for k, c := range f.chains {
+		f.load(c)
+		own := &chain{Chain: c.Chain, state: done, reached: f.space.None(), rules: make([]rule, 0, len(c.rules))}
+		for _, r := range c.rules {
+			own.rules = append(own.rules, r.certain())
+		}
+		out.chains[k] = own
+	}
+	for h, chains := range f.hooks {
+		for _, c := range chains {
+			out.hooks[h] = append(out.hooks[h], out.chains[key{c.Table, c.Name}])
+		}
+	}
+	return out
+}
+
+// certain is a rule that matches only what it surely does.
+func (r rule) certain() rule {
+	r.maybe = r.sure
+	cases := make([]rule, 0, len(r.cases))
+	for _, one := range r.cases {
+		cases = append(cases, one.certain())
+	}
+	r.cases = cases
+	return r
+}
+
 // Hooked tells whether any chain has the hook.
 func (f *Filter) Hooked(hook string) bool { return len(f.hooks[hook]) > 0 }

@@ -80,21 +80,46 @@ func (f *Filter) follow(c *chain, p packets.Packet) (*Rule, Verdict) {
 // their own conditions, leave nothing. Sets that are empty now are taken as full, since
 // somebody may fill them. The packets of within are all that there are.
 func (f *Filter) Dead(within packets.Set) []*Rule {
-	for _, c := range f.chains {
-		c.reached = f.space.None()
-		if c.Hook != "" {
-			c.reached = f.families(c.Families).And(within)
-		}
-	}
 	var dead []*Rule
-	for _, c := range f.downwards() {
-		f.reach(c, 0, len(c.rules), c.reached, &dead)
-	}
+	f.come(within, allHooks, func(r *rule, came packets.Set) {
+		if came.Empty() && (r.Verdict != GoOn || len(r.cases) > 0) {
+			dead = append(dead, r.Rule)
+		}
+	})
 	return dead
 }
 
-// downwards are the chains, each before those that it jumps to.
-func (f *Filter) downwards() []*chain {
+// Reached are the rules that packets of within can come to at these hooks, and perhaps match.
+func (f *Filter) Reached(within packets.Set, hooks ...string) map[*Rule]bool {
+	reached := map[*Rule]bool{}
+	f.come(within, hooks, func(r *rule, came packets.Set) {
+		if !came.Empty() {
+			reached[r.Rule] = true
+		}
+	})
+	return reached
+}
+
+// allHooks are the hooks of a packet filter.
+var allHooks = []string{"prerouting", "input", "forward", "output", "postrouting"}
+
+// come shows for each rule the packets that come to it at some hooks and perhaps match it.
+func (f *Filter) come(within packets.Set, hooks []string, show func(*rule, packets.Set)) {
+	for _, c := range f.chains {
+		c.reached = f.space.None()
+	}
+	for _, h := range hooks {
+		for _, c := range f.hooks[h] {
+			c.reached = f.families(c.Families).And(within)
+		}
+	}
+	for _, c := range f.downwards(hooks) {
+		f.reach(c, 0, len(c.rules), c.reached, show)
+	}
+}
+
+// downwards are the chains that packets come to at some hooks, each before those that it jumps to.
+func (f *Filter) downwards(hooks []string) []*chain {
 	var order []*chain
 	seen := map[*chain]bool{}
 	var visit func(c *chain)
@@ -113,7 +138,7 @@ func (f *Filter) downwards() []*chain {
 		}
 		order = append(order, c)
 	}
-	for _, h := range []string{"prerouting", "input", "forward", "output", "postrouting"} {
+	for _, h := range hooks {
 		for _, c := range f.hooks[h] {
 			visit(c)
 		}
@@ -127,21 +152,18 @@ func (f *Filter) downwards() []*chain {
 // reach goes through the rules from i to j that packets of at come to, and returns those
 // that may go on after them. It halves, as Sequence does, and hands down only packets that
 // the half has a rule for.
-func (f *Filter) reach(c *chain, i, j int, at packets.Set, dead *[]*Rule) packets.Set {
+func (f *Filter) reach(c *chain, i, j int, at packets.Set, show func(*rule, packets.Set)) packets.Set {
 	if j-i > 1 {
 		half := (i + j) / 2
 		here := at.And(f.lively(c, i, j))
 		there := at.Minus(here)
-		return there.Or(f.reach(c, half, j, f.reach(c, i, half, here, dead), dead))
+		return there.Or(f.reach(c, half, j, f.reach(c, i, half, here, show), show))
 	}
 	if i == j {
 		return at
 	}
 	r := &c.rules[i]
-	came := at.And(r.lively)
-	if came.Empty() && (r.Verdict != GoOn || len(r.cases) > 0) {
-		*dead = append(*dead, r.Rule)
-	}
+	show(r, at.And(r.lively))
 	for _, one := range append([]rule{*r}, r.cases...) {
 		switch one.Verdict {
 		case Accept, Drop, Return, Unsure:
