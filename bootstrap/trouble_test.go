@@ -169,8 +169,11 @@ func testAwaitNoticesWhatHasEnded(t *testing.T) {
 	}
 }
 
-// wait gives the last reason after its limit, ends with its caller, and passes a fault on.
-func TestWait(t *testing.T) {
+// wait gives the last reason after its limit, ends with its caller, and passes a fault on. The
+// clock is the bubble's own.
+func TestWait(t *testing.T) { synctest.Test(t, testWait) }
+
+func testWait(t *testing.T) {
 	broken := errors.New("broken")
 	tries := 0
 	for _, c := range []struct {

@@ -73,7 +73,7 @@ func obeying(t *testing.T, p *plan.Plan, f *fabric, other map[string][]string) [
 			}
 			return "answered", nil
 		}
-		all[i].Limit = time.Second
+		all[i].Limit = time.Minute
 	}
 	return all
 }

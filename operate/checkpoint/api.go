@@ -24,6 +24,7 @@ type api struct {
 	own, real, name  string // https://HOST:PORT
 	ca, certificates string
 	node             string
+	timeout          time.Duration // of one way
 
 	credentials *credentials
 	ways        []way
@@ -127,7 +128,7 @@ func (a *api) get(ctx context.Context, path string, out any) error {
 }
 
 func (a *api) ask(ctx context.Context, w way, path string, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.base+path, nil)
 	if err != nil {

@@ -64,7 +64,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	c := newCheckpointer(&observer{
 		components: components, node: o.Node, label: o.MasterLabel,
-		api:     &api{own: o.APIOwn, real: real, name: o.API, ca: o.CA, certificates: o.Certificates, node: o.Node},
+		api:     &api{own: o.APIOwn, real: real, name: o.API, ca: o.CA, certificates: o.Certificates, node: o.Node, timeout: askTimeout},
 		runtime: runtime, disk: &Disk{Manifests: o.Manifests, Checkpoints: o.Checkpoints},
 	}, o.Log)
 	if o.Healthz != "" {

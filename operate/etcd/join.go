@@ -257,11 +257,14 @@ func (j *joining) wait(ctx context.Context) (How, uint64, error) {
 	}
 }
 
+// notJoined is how a machine says that it waits.
+const notJoined = "not joined yet"
+
 // tell says once what is waited for.
 func (j *joining) tell(why string) {
 	if why != j.told {
 		j.told = why
-		j.Log.Info("not joined yet", "because", why)
+		j.Log.Info(notJoined, "because", why)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"sigs.k8s.io/yaml"
 
 	"craton.dev/craton/golden"
@@ -28,10 +29,16 @@ func joinOptions(t *testing.T) Options {
 	}
 }
 
+// tryJoin ends a Join that says for what it waits: no time is long enough on a busy host.
 func tryJoin(t *testing.T, o Options) (Result, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	o.Log = funcr.New(func(_, line string) {
+		if strings.Contains(line, notJoined) {
+			cancel()
+		}
+	}, funcr.Options{})
 	return Join(ctx, o)
 }
 
