@@ -91,7 +91,12 @@ func TestRealAlone(t *testing.T) {
 	a := newAPI(i, "https://"+own, "https://"+own)
 	a.real, a.timeout = at, askTimeout
 	ready := func() bool {
-		return a.realReady(t.Context()) || a.realReady(t.Context()) // the first answer may take too long
+		for range 2 { // the first answer may take too long
+			if a.realReady(t.Context()) {
+				return true
+			}
+		}
+		return false
 	}
 
 	if !answered(real) || !ready() {
