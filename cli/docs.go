@@ -2,6 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,7 +93,7 @@ func proofPage(dir string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.Past, err = past(p, strings.TrimSuffix(file, ".json")+".yaml"); err != nil {
+		if p.Plan, p.Past, err = today(p, strings.TrimSuffix(file, ".json")+".yaml"); err != nil {
 			return nil, err
 		}
 		proofs = append(proofs, p)
@@ -103,29 +106,48 @@ func proofPage(dir string) ([]byte, error) {
 "make prove" brings clusters up, tries every operation with exactly the plan's rules, takes one clause after
 another out of the fabric, and looks what breaks ([verify.md](verify.md) says how). Its results are below.
 `)
+	untried, err := waiting(dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(untried) > 0 {
+		fmt.Fprintf(&page, "\nNot tried yet: %s.\n", strings.Join(untried, ", "))
+	}
 	if err := prove.WriteMarkdown(&page, proofs...); err != nil {
 		return nil, err
 	}
 	return page.Bytes(), nil
 }
 
-// past tells whether a proof of a file's cluster is of another contract, plan or operations than there are now.
-func past(p *prove.Proof, file string) (bool, error) {
+// today is the plan of a proof's file as it is now, and whether the proof is of another contract, plan or operations.
+func today(p *prove.Proof, file string) (settled *plan.Plan, past bool, err error) {
 	c, err := cluster.Load(file)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
+	past = true
 	for _, planOf := range []func(*cluster.Cluster) (*plan.Plan, error){plan.Make, plan.Settled} {
-		now, err := planOf(c)
-		if err != nil {
-			return false, err
+		if settled, err = planOf(c); err != nil {
+			return nil, false, err
 		}
-		key, err := prove.Key(now)
-		if err != nil || key == p.Key {
-			return false, err
+		key, err := prove.Key(settled)
+		if err != nil {
+			return nil, false, err
+		}
+		past = past && key != p.Key
+	}
+	return settled, past, nil
+}
+
+// waiting are the files of a folder that are there to be tried, and have no results.
+func waiting(dir string) (names []string, err error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	for _, file := range files {
+		if _, statErr := os.Stat(strings.TrimSuffix(file, ".yaml") + ".json"); errors.Is(statErr, fs.ErrNotExist) {
+			names = append(names, filepath.Base(file))
 		}
 	}
-	return true, nil
+	return names, err
 }
 
 // minimumPage is the page of what the smallest machines are.

@@ -39,6 +39,9 @@ func (r *run) judge(n *Necessity, covered bool) {
 	default:
 		n.Verdict, n.Detail = r.unused(n.Clause)
 	}
+	if n.Detail == nobodyUses {
+		n.Cost = cost(r.opt.Plan, n.Clause)
+	}
 }
 
 // unused is about a clause that opens something and that no operation misses.
@@ -62,8 +65,10 @@ func (r *run) unused(id string) (verdict, detail string) {
 	case known:
 		return Untested, "the operations that it is for work here without it"
 	}
-	return Redundant, "no operation misses it: what it opens beyond other clauses, nothing uses"
+	return Redundant, nobodyUses
 }
+
+const nobodyUses = "no operation misses it: what it opens beyond other clauses, nothing uses"
 
 // notHere says why a clause cannot be taken out of a fabric.
 func notHere(p *plan.Plan, c contract.Clause) string {
@@ -71,8 +76,15 @@ func notHere(p *plan.Plan, c contract.Clause) string {
 		return e.Clauses[0].WhyNot
 	}
 	if len(c.Ports) > 0 {
-		return "it is open only while the cluster begins, and this one has begun: no experiment on a cluster that runs is about it"
+		return onlyAtFirst
 	}
+	return noPort(c)
+}
+
+const onlyAtFirst = "it is open only while the cluster begins, and this one has begun: no experiment on a cluster that runs is about it; tests of self-hosted etcd bring a cluster up behind it"
+
+// noPort says why no experiment takes a clause out that opens nothing.
+func noPort(c contract.Clause) string {
 	return "it opens no port, so there is nothing to take out of the fabric; " + map[contract.Kind]string{
 		contract.Count:   "craton refuses a cluster file with other counts",
 		contract.Machine: "tests of whole clusters compare the machines with it",

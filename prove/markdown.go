@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"craton.dev/craton/contract"
 )
 
 // WriteMarkdown prints proofs as one page: what all of them say of each clause, and for each of them the
@@ -25,14 +23,10 @@ func WriteMarkdown(to io.Writer, proofs ...*Proof) error {
 		} else {
 			fmt.Fprintf(&b, "to %s UTC", p.Ended.Format("15:04"))
 		}
-		count := map[string]int{}
-		for _, n := range p.Necessary {
-			count[n.Verdict]++
-		}
 		if p.Seconds > 0 {
 			fmt.Fprintf(&b, ", %s in all", time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
 		}
-		fmt.Fprintf(&b, ". Clauses: %d necessary, %d redundant, %d untested.\n\n", count[Necessary], count[Redundant], count[Untested])
+		fmt.Fprintf(&b, ". Clauses: %s.\n\n", p.counts())
 		if p.Past {
 			b.WriteString("**The contract, the plan or the operations have changed since**: clauses that are new have no verdict here.\n\n")
 		}
@@ -65,7 +59,7 @@ func WriteMarkdown(to io.Writer, proofs ...*Proof) error {
 			slices.Sort(broken)
 			predicted := slices.Clone(n.Predicted)
 			slices.Sort(predicted)
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", n.Clause, n.Verdict, strings.Join(predicted, ", "), strings.Join(broken, ", "), back, cellText(n.Detail))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", n.Clause, n.Verdict, strings.Join(predicted, ", "), strings.Join(broken, ", "), back, cellText(p.why(n)))
 		}
 		if len(proofs) == 1 {
 			b.WriteString("\nWith no verdict by experiment:\n\n")
@@ -78,55 +72,6 @@ func WriteMarkdown(to io.Writer, proofs ...*Proof) error {
 	}
 	_, err := io.WriteString(to, b.String())
 	return err
-}
-
-// overview says of each clause what each proof has found, and why some have no verdict in any.
-func overview(b *strings.Builder, proofs []*Proof) {
-	b.WriteString("\n## Every clause\n\nWhere a clause is needed, and how many operations break without it; \"open twice\" where another clause opens " +
-		"the same, \"unused\" where nothing uses what it opens; empty where it opens nothing there, and – where the proof was stopped before.\n\n| clause |")
-	for _, p := range proofs {
-		fmt.Fprintf(b, " %s, %s |", p.Shape, p.Profile)
-	}
-	b.WriteString("\n|---|" + strings.Repeat("---|", len(proofs)) + "\n")
-	var without []string
-	for _, c := range contract.Clauses() {
-		row, seen, reasons := "", false, []string{}
-		for _, p := range proofs {
-			i := slices.IndexFunc(p.Necessary, func(n Necessity) bool { return n.Clause == c.ID })
-			if i < 0 {
-				row += " – |"
-				continue
-			}
-			n := p.Necessary[i]
-			switch {
-			case len(n.Results) == 0:
-				row += " |"
-				if !slices.Contains(reasons, n.Detail) {
-					reasons = append(reasons, n.Detail)
-				}
-				continue
-			case n.Verdict == Necessary:
-				row += fmt.Sprintf(" **needed** (%d) |", len(n.Broken))
-			case n.Verdict == Redundant && len(n.Within) > 0:
-				row += " open twice |"
-			case n.Verdict == Redundant:
-				row += " unused |"
-			default:
-				row += " untested: " + cellText(n.Detail) + " |"
-				continue
-			}
-			seen = true
-		}
-		if seen {
-			fmt.Fprintf(b, "| %s |%s\n", c.ID, row)
-		} else {
-			if len(reasons) == 0 {
-				reasons = []string{"each proof was stopped before"}
-			}
-			without = append(without, fmt.Sprintf("- %s: %s\n", c.ID, cellText(strings.Join(reasons, "; "))))
-		}
-	}
-	b.WriteString("\nWith no verdict by experiment in any of these experiments:\n\n" + strings.Join(without, ""))
 }
 
 // cellText is text that does not end its cell.

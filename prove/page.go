@@ -4,13 +4,17 @@ import (
 	"html/template"
 	"io"
 	"slices"
+
+	"craton.dev/craton/contract"
 )
 
 // WriteHTML prints a proof as one page that needs no network: a matrix of clauses and operations,
 // with what was seen behind each cell.
 func WriteHTML(to io.Writer, p *Proof) error {
 	t, err := template.New("proof").Funcs(template.FuncMap{
-		"cell": func(n Necessity, op string) cell { return n.cell(op) },
+		"cell":     func(n Necessity, op string) cell { return n.cell(op) },
+		"sentence": sentence,
+		"why":      p.why,
 	}).Parse(page)
 	if err != nil {
 		return err
@@ -29,6 +33,16 @@ func (p *Proof) columns() []string {
 		ids = append(ids, o.ID)
 	}
 	return ids
+}
+
+// sentence is what an operation is, in words.
+func sentence(id string) string {
+	for _, o := range contract.Operations() {
+		if o.ID == id {
+			return o.Sentence
+		}
+	}
+	return ""
 }
 
 // cell is what one clause means to one operation.
@@ -74,17 +88,18 @@ details { margin: .2rem 0 } summary { cursor: pointer } details table { margin: 
 <h2>Findings</h2>
 {{if .Findings}}<ul>{{range .Findings}}<li>{{.}}</li>{{end}}</ul>{{else}}<p>None: with all rules every operation that was tried works, and what breaks without a clause is what the contract predicts.</p>{{end}}
 <h2>Clauses and operations</h2>
-<p>✕ breaks without the clause, · works without it, ! is not as predicted. Click a cell, or point at it, for what was seen.</p>
-<div class="scroll"><table><thead><tr><th>without</th><th>verdict</th>{{range .Columns}}<th class="op">{{.}}</th>{{end}}</tr></thead><tbody>
+<p>✕ breaks without the clause, as predicted; · works without it, as predicted; ✕! breaks and ! works against what was predicted;
+empty is not tried without it. Click a cell, or point at it, for what was seen.</p>
+<div class="scroll"><table><thead><tr><th>without</th><th>verdict</th>{{range .Columns}}<th class="op" title="{{sentence .}}">{{.}}</th>{{end}}</tr></thead><tbody>
 {{$columns := .Columns}}{{range $n := .Necessary}}{{if $n.Results}}<tr><td><a href="#{{$n.Clause}}">{{$n.Clause}}</a></td><td class="{{$n.Verdict}}">{{$n.Verdict}}</td>{{range $columns}}{{with cell $n .}}<td class="m {{.Class}}" title="{{.Title}}"><a href="#{{$n.Clause}}">{{.Mark}}</a></td>{{end}}{{end}}</tr>
 {{end}}{{end}}</tbody></table></div>
 <h2>With all rules</h2>
 <table><thead><tr><th>operation</th><th>works</th><th>seconds</th><th>what was done</th></tr></thead><tbody>
-{{range .Sufficient.Operations}}<tr><td>{{.ID}}</td><td>{{if .OK}}yes{{else}}<b>no</b>{{end}}</td><td>{{printf "%.1f" .Seconds}}</td><td>{{.Detail}}</td></tr>
+{{range .Sufficient.Operations}}<tr><td>{{.ID}}: {{sentence .ID}}</td><td>{{if .OK}}yes{{else}}<b>no</b>{{end}}</td><td>{{printf "%.1f" .Seconds}}</td><td>{{.Detail}}</td></tr>
 {{end}}{{range .Sufficient.Untested}}<tr class="untested"><td>{{.ID}}</td><td>not tried</td><td></td><td>{{.Sentence}}: {{.Reason}}</td></tr>
 {{end}}</tbody></table>
 <h2>Each clause</h2>
-{{range .Necessary}}<details><summary><span class="{{.Verdict}}">{{.Clause}}: {{.Verdict}}</span>, {{.Detail}}{{with .Finding}} <b>{{.}}</b>{{end}}</summary><div id="{{.Clause}}">
+{{range .Necessary}}<details><summary><span class="{{.Verdict}}">{{.Clause}}: {{.Verdict}}</span>, {{why .}}{{with .Finding}} <b>{{.}}</b>{{end}}</summary><div id="{{.Clause}}">
 {{if .Results}}<table><tbody>{{range .Results}}<tr><td>{{.ID}}</td><td>{{if .OK}}works{{else}}<b>breaks</b>{{end}}</td><td>{{printf "%.1f" .Seconds}} s</td><td>{{.Detail}}</td></tr>{{end}}</tbody></table>
 <p>{{.Dropped}} packets were dropped meanwhile where the clause was.{{if .Broken}} {{printf "%.1f" .Back}} s after it was back, all of it worked again.{{end}}</p>{{end}}</div></details>
 {{end}}</body></html>

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"craton.dev/craton/contract"
+	"craton.dev/craton/plan"
 )
 
 // The verdicts about a clause.
@@ -28,6 +29,8 @@ type Proof struct {
 	Key string `json:"key"`
 	// Past is set by who knows that the contract, the plan or the operations have changed since.
 	Past bool `json:"-"`
+	// Plan is that of the cluster's file today, where somebody knows it.
+	Plan *plan.Plan `json:"-"`
 	// Complete is set where every clause had its turn, with all operations.
 	Complete bool      `json:"complete"`
 	Began    time.Time `json:"began"`
@@ -68,6 +71,8 @@ type Necessity struct {
 	Detail    string   `json:"detail"`
 	// Within are clauses that open the same.
 	Within []string `json:"within,omitempty"`
+	// Cost is what a redundant clause has open for nothing.
+	Cost string `json:"cost,omitempty"`
 	// Finding is what differs from the prediction; "" for nothing.
 	Finding string `json:"finding,omitempty"`
 	// Results are all operations that were tried without the clause.

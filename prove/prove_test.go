@@ -249,3 +249,39 @@ func TestStopsInTime(t *testing.T) {
 		}
 	}
 }
+
+// TestTheReasonThatNoVerdictHas protects from a page on which a clause "applies only if" something that one of
+// the clusters has: where a clause is open and had no turn, the page says where.
+func TestTheReasonThatNoVerdictHas(t *testing.T) {
+	here, there := makePlan(t, "profile: minimal\n"), makePlan(t, "profile: document\n")
+	proofs := []*Proof{{Shape: "one", Profile: "minimal", Plan: here}, {Shape: "other", Profile: "document", Plan: there}}
+	for _, c := range contract.Clauses() {
+		got := noVerdict(c, proofs)
+		open := slices.Contains(here.Opening(), c.ID) || slices.Contains(there.Opening(), c.ID)
+		if open != strings.HasPrefix(got, "it had no turn yet in ") || got == "" {
+			t.Errorf("%s: open is %v, and the reason %q", c.ID, open, got)
+		}
+		if c.ID == "worker.ingress.masters-all" && got != "it had no turn yet in other, profile document" {
+			t.Errorf("%s: %s", c.ID, got)
+		}
+	}
+}
+
+// TestRedundantClausesSayWhatTheyCost protects from a verdict "redundant" that nobody can weigh.
+func TestRedundantClausesSayWhatTheyCost(t *testing.T) {
+	p := makePlan(t, "profile: document\n")
+	if got := cost(p, "worker.ingress.masters-all"); got != "65535 tcp ports of 1 worker, open to masters and 65535 udp ports of 1 worker, open to masters" {
+		t.Errorf("it costs %s", got)
+	}
+	proof := &Proof{Plan: p}
+	for want, n := range map[string]Necessity{
+		nobodyUses + "; it costs 1 tcp port out of 1 master, to resolvers and 1 udp port out of 1 master, to resolvers": {Verdict: Redundant, Detail: nobodyUses},
+		"why, so it costs nothing more": {Verdict: Redundant, Detail: "why", Within: []string{"master.egress.workers-all"}},
+		"why":                           {Verdict: Necessary, Detail: "why"},
+	} {
+		n.Clause = "master.egress.dns"
+		if got := proof.why(n); got != want {
+			t.Errorf("%s, expected %s", got, want)
+		}
+	}
+}

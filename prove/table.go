@@ -24,16 +24,12 @@ func WriteTable(to io.Writer, p *Proof) error {
 		if breaks == "" {
 			breaks = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.Clause, n.Verdict, breaks, n.Detail)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.Clause, n.Verdict, breaks, p.why(n))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	count := map[string]int{}
-	for _, n := range p.Necessary {
-		count[n.Verdict]++
-	}
-	_, err := fmt.Fprintf(to, "\n%d necessary, %d redundant, %d untested; %d findings\n", count[Necessary], count[Redundant], count[Untested], len(p.Findings()))
+	_, err := fmt.Fprintf(to, "\n%s; %d findings\n", p.counts(), len(p.Findings()))
 	for _, f := range p.Findings() {
 		_, err = fmt.Fprintf(to, "  %s\n", f)
 	}
