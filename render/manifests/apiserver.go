@@ -122,8 +122,9 @@ func apiServer(p *plan.Plan) (program, error) {
 			"--requestheader-group-headers=X-Remote-Group",
 			"--requestheader-username-headers=X-Remote-User",
 			"--profiling=false",
-			// It ends within two seconds of being told to, rather than wait for watches.
-			"--shutdown-send-retry-after=true",
+			// Told to end, it ends its watches too, and does not wait for their clients. It lets them go
+			// to another one: told to come again (shutdown-send-retry-after), they would in five seconds.
+			"--shutdown-watch-termination-grace-period=500ms",
 		},
 		files: files,
 		add:   []corev1.Capability{"NET_BIND_SERVICE"},
