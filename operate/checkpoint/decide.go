@@ -10,7 +10,7 @@ const (
 	Absent Process = iota
 	// Running: it runs, but nobody says that it is ready.
 	Running
-	// Ready: it runs, and is ready by the API.
+	// Ready: it runs, and is ready by the API or, beside a stand-in that serves, as it says itself.
 	Ready
 )
 

@@ -140,7 +140,16 @@ func (o *observer) component(ctx context.Context, c Component, run []running, kn
 			l.RealElsewhere = l.RealElsewhere || p.ready()
 		default:
 			l.Pod = l.Pod || p.stays()
-			if p.ready() && slices.Contains(pods, p.Metadata.UID) {
+			if !slices.Contains(pods, p.Metadata.UID) {
+				break
+			}
+			// The API says what the kubelet found a while ago. Beside a stand-in, which would be
+			// ended for it, a real one that serves is asked itself.
+			is := p.ready()
+			if l.StandIn && c.Kind == Serving {
+				is = p.stays() && o.api.realReady(ctx)
+			}
+			if is {
 				l.Real, pod = Ready, p
 			}
 		}
@@ -154,10 +163,6 @@ func (o *observer) component(ctx context.Context, c Component, run []running, kn
 		l.Turn = turn(o.node, a.storing)
 		_, missing := os.Stat(c.Data)
 		l.Data = missing == nil
-	}
-	// What the API says may be some seconds old, and then the stand-in would be ended.
-	if l.Real == Ready && l.StandIn && c.Kind == Serving && !o.api.realReady(ctx) {
-		l.Real = Running
 	}
 	return l, pod, err
 }

@@ -122,9 +122,10 @@ func TestLifeOfAServer(t *testing.T) {
 	m.api.set(func() { m.api.unready = true })
 	m.after(10 * time.Second)
 	m.expect("the pod is ready by the API, but does not say so itself", stored{checkpoint: true, active: true})
+	m.pods(m.server(false))
 	m.api.set(func() { m.api.unready = false })
 	m.after(3 * time.Second)
-	m.expect("it says so", stored{checkpoint: true})
+	m.expect("it says so, and the API will be told later", stored{checkpoint: true})
 
 	for _, want := range []string{
 		"the stand-in is started: the real pod does not run, and no API server answers",
