@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"craton.dev/craton/render/manifests"
@@ -63,7 +64,8 @@ func Components(o Objects, machines map[string]bool) []Component {
 		}
 	}
 	for _, d := range o.DaemonSets {
-		comp := Component{Name: d.Name, Want: int(d.Status.DesiredNumberScheduled), Ready: int(d.Status.NumberReady)}
+		comp := Component{Name: d.Name, Want: int(d.Status.DesiredNumberScheduled)}
+		comp.Ready = min(int(d.Status.NumberReady), max(0, comp.Want-unready(d.Namespace, d.Spec.Selector, o.Pods, machines)))
 		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want || comp.Want == 0 {
 			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
 		} else if old := comp.Want - int(d.Status.UpdatedNumberScheduled); old > 0 {
@@ -72,7 +74,8 @@ func Components(o Objects, machines map[string]bool) []Component {
 		out = append(out, comp)
 	}
 	for _, d := range o.Deployments {
-		comp := Component{Name: d.Name, Want: int(*d.Spec.Replicas), Ready: int(d.Status.ReadyReplicas)}
+		comp := Component{Name: d.Name, Want: int(*d.Spec.Replicas)}
+		comp.Ready = min(int(d.Status.ReadyReplicas), max(0, comp.Want-unready(d.Namespace, d.Spec.Selector, o.Pods, machines)))
 		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want {
 			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
 		} else if old := int(d.Status.Replicas - d.Status.UpdatedReplicas); old > 0 {
@@ -99,6 +102,22 @@ func Components(o Objects, machines map[string]bool) []Component {
 // sign in there.
 func fromBefore(name string, old, all int) string {
 	return fmt.Sprintf("%s: %d of %d pods are still those from before", name, old, all)
+}
+
+// unready counts the pods that their kubelets do not call ready. A controller's status is older than
+// that, by half a minute where the machine of the leading controller manager was lost.
+func unready(namespace string, selector *metav1.LabelSelector, pods []corev1.Pod, machines map[string]bool) (n int) {
+	of, err := metav1.LabelSelectorAsSelector(selector)
+	if err != nil {
+		return 0 // the API takes no such
+	}
+	for _, pod := range pods {
+		over := pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+		if pod.Namespace == namespace && !over && machines[pod.Spec.NodeName] && of.Matches(labels.Set(pod.Labels)) && !podReady(&pod) {
+			n++
+		}
+	}
+	return n
 }
 
 // ending counts the pods of an earlier template of a Deployment that are told to end and go on

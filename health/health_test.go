@@ -115,24 +115,27 @@ func TestComponents(t *testing.T) {
 		p := corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"k8s-app": deployment, appsv1.DefaultDeploymentUniqueLabelKey: template}},
 			Spec:       corev1.PodSpec{NodeName: node},
+			Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
 		}
 		if ends {
 			p.DeletionTimestamp = new(metav1.Now())
 		}
 		return p
 	}
+	lost := of("lost", "new", "m1", false)
+	lost.Status = corev1.PodStatus{}
 	o := Objects{
 		Pods: []corev1.Pod{
 			own, pod("etcd", "m2", false), pod("etcd", "gone", false), ours,
 			pod("kube-apiserver", "m1", true, manifests.StandInLabel), pod("lonely", "m2", true, manifests.StandInLabel),
 			of("ends", "new", "m1", false), of("ends", "old", "m1", true), of("ends", "old", "gone", true),
-			of("moves", "new", "m1", false), of("moves", "new", "m2", true),
+			of("moves", "new", "m1", false), of("moves", "new", "m2", true), lost,
 		},
 		DaemonSets: []appsv1.DaemonSet{set("kube-apiserver", 2, 2), set("flannel", 3, 2), set("nowhere", 0, 0), rolling},
 		Deployments: []appsv1.Deployment{
 			{ObjectMeta: metav1.ObjectMeta{Name: "coredns", Generation: 2}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(2))},
 				Status: appsv1.DeploymentStatus{ObservedGeneration: 1, ReadyReplicas: 2}},
-			deployment("dex", 2, 1), deployment("console", 1, 1), deployment("ends", 1, 1), deployment("moves", 1, 1),
+			deployment("dex", 2, 1), deployment("console", 1, 1), deployment("ends", 1, 1), deployment("moves", 1, 1), deployment("lost", 1, 1),
 		},
 	}
 	want := []Component{
@@ -146,6 +149,7 @@ func TestComponents(t *testing.T) {
 		{"console", 1, 1, ""},
 		{"ends", 1, 1, "ends: 1 of 2 pods are still those from before"},
 		{"moves", 1, 1, ""},
+		{"lost", 1, 0, "lost: 0 of 1 pods are ready"}, // whatever its controller still says
 		{"lonely", 0, 0, "only stand-ins run, on m2"},
 	}
 	if diff := cmp.Diff(want, Components(o, map[string]bool{"m1": true, "m2": true})); diff != "" {
