@@ -113,6 +113,7 @@ func TestServerOfKubelet(t *testing.T) {
 		write(filepath.Join(dir, "systemctl"), "#!/bin/sh\necho $* >>"+dir+"/restarts\n", 0o755)
 		text := strings.NewReplacer(
 			firstboot.KubeletKubeconfig, kubeconfig, firstboot.KubernetesCA, ca,
+			"answers 1 ", "answers 20 ", // a busy host takes its time
 			"ready demo-k8s.example.com:443 -verify_hostname demo-k8s.example.com", "ready "+c.named.Listener.Addr().String()+" -verify_ip 127.0.0.1",
 			"ready 10.32.0.10:443 -verify_ip 10.32.0.10", "ready "+c.own.Listener.Addr().String()+" -verify_ip 127.0.0.1",
 		).Replace(script)

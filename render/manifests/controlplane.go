@@ -147,7 +147,7 @@ func MasterFiles(p *plan.Plan, machine string, images Images, how Bring) ([]firs
 func pinned(p *plan.Plan, images Images) map[string]string {
 	pinned := map[string]string{}
 	for _, name := range []string{etcdName, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "flannel", operatorName} {
-		if image := images(name); image != "" {
+		if image := images(name); image != "" && (name != etcdName || etcdKind(p) != etcdExternal) {
 			pinned[name] = image
 		}
 	}
