@@ -181,4 +181,9 @@ func TestStopped(t *testing.T) {
 	if got := r.stopped(); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
+	// What nothing was tried of is said as well: a page without it reads as if all were known.
+	open := []string{"master processor", "master disk", "worker processor", "infra memory", "infra processor", "infra disk"}
+	if got := r.missing(); !slices.Equal(got, open) {
+		t.Errorf("%q", got)
+	}
 }

@@ -3,6 +3,7 @@ package minimum
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -35,13 +36,18 @@ func (l Least) amount() string {
 func WriteMarkdown(to io.Writer, all ...*Results) error {
 	var b strings.Builder
 	for _, r := range all {
-		fmt.Fprintf(&b, "\n## %s, profile %s\n\nBesides the control plane, kubelets and etcd, the cluster has: %s.\n\n", r.Shape, r.Profile, strings.Join(r.Components, ", "))
-		b.WriteString("| role | resource | least | exact to | with less |\n|---|---|---|---|---|\n")
+		fmt.Fprintf(&b, "\n## %s, profile %s\n\nThe cluster runs: %s.\n\n", r.Shape, r.Profile, strings.Join(r.Components, ", "))
+		if len(r.Least) > 0 {
+			b.WriteString("| role | resource | least | exact to | with less |\n|---|---|---|---|---|\n")
+		}
 		for _, l := range r.Least {
 			fmt.Fprintf(&b, "| %s | %s | **%s** | %d | %s |\n", l.Role, l.Resource, l.amount(), l.Resource.bounds().step, cell(l.Below))
 		}
 		for _, open := range r.stopped() {
 			fmt.Fprintf(&b, "\n%s\n", open)
+		}
+		if missing := r.missing(); len(missing) > 0 {
+			fmt.Fprintf(&b, "\nNot measured yet: %s.\n", strings.Join(missing, ", "))
 		}
 		b.WriteString("\nEach trial is a cluster of its own:\n\n| held to | s till it was up | s for the operations | outcome |\n|---|---|---|---|\n")
 		for _, t := range r.Trials {
@@ -54,6 +60,20 @@ func WriteMarkdown(to io.Writer, all ...*Results) error {
 	}
 	_, err := io.WriteString(to, b.String())
 	return err
+}
+
+// missing are what nothing was tried of, of masters, workers and infra machines.
+func (r *Results) missing() (what []string) {
+	for _, role := range []contract.Role{contract.Master, contract.Worker, contract.Infra} {
+		for _, resource := range Resources() {
+			known := slices.ContainsFunc(r.Least, func(l Least) bool { return l.Role == role && l.Resource == resource }) ||
+				slices.ContainsFunc(r.Trials, func(t Trial) bool { return t.Role == role && t.Resource == resource })
+			if !known {
+				what = append(what, fmt.Sprintf("%s %s", role, resource))
+			}
+		}
+	}
+	return what
 }
 
 // cell is text that does not end its cell.
@@ -104,7 +124,9 @@ func ports(p *plan.Plan) map[string]string {
 		}
 		var peers []string
 		for _, peer := range r.Peers {
-			peers = append(peers, string(peer))
+			if len(p.Peers[peer]) > 0 {
+				peers = append(peers, string(peer))
+			}
 		}
 		key := fmt.Sprintf("%s %s", r.Role, r.Direction)
 		if found[key] != "" {

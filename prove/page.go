@@ -74,14 +74,15 @@ const page = `<!doctype html>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem; color: #1b1f24; background: #fff }
 h1, h2 { line-height: 1.2 } .scroll { overflow-x: auto }
 table { border-collapse: collapse } td, th { border: 1px solid #d0d7de; padding: .2rem .45rem; text-align: left; vertical-align: top; font-size: 13px }
-th.op { writing-mode: vertical-rl; transform: rotate(180deg); vertical-align: bottom; white-space: nowrap; font-weight: 500 }
-td.m { text-align: center; min-width: 1.4rem } td.breaks { background: #cfe3ff; color: #0a3069; font-weight: 700 }
+th.op { padding: .3rem 0; line-height: 1.3; writing-mode: vertical-rl; transform: rotate(180deg); vertical-align: bottom; white-space: nowrap; font-weight: 500 }
+td.m { text-align: center; min-width: 1rem; padding: .2rem } td:first-child { white-space: nowrap } td.breaks { background: #cfe3ff; color: #0a3069; font-weight: 700 }
 td.m a { color: inherit; text-decoration: none; display: block } td.works { color: #8c959f } td.finding { background: #ffd8b5; color: #7a2900; font-weight: 700 }
 .necessary { color: #0a3069; font-weight: 600 } .untested { color: #57606a }
 details { margin: .2rem 0 } summary { cursor: pointer } details table { margin: .4rem 0 }
 @media (prefers-color-scheme: dark) { body { background: #0d1117; color: #e6edf3 } td, th { border-color: #30363d }
  td.breaks { background: #1f3a63; color: #cfe3ff } td.finding { background: #5a2e0c; color: #ffd8b5 } .necessary { color: #9ecbff } .untested { color: #9ea7b3 } }
-@media print { body { margin: 0; max-width: none } td, th { font-size: 8px; padding: 1px 3px } details::details-content { content-visibility: visible; display: block } }
+@page { size: landscape; margin: 1cm }
+@media print { body { margin: 0; max-width: none } .scroll { overflow: visible } td, th, td.m { font-size: 8px; padding: 1px 3px; min-width: 0 } td:first-child { white-space: normal } tr { break-inside: avoid } details::details-content { content-visibility: visible; display: block } }
 </style></head><body>
 <h1>What the rules are for</h1>
 <p>Cluster {{.Cluster}} ({{.Shape}}), profile {{.Profile}}, {{.Began.Format "2006-01-02 15:04"}} UTC. Results {{.Key}}{{if not .Complete}}: not all clauses, or not all operations, had their turn{{end}}.</p>
