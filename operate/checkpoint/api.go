@@ -56,22 +56,22 @@ func notFound(err error) bool {
 
 // reach is what an answer, or none, says about the API as a whole. A server that is broken
 // or overloaded is as good as none; one that refuses is there.
-func reach(err error) Reach {
+func reach(err error) reached {
 	var a *answered
 	switch {
 	case err == nil:
-		return Answers
+		return answers
 	case errors.As(err, &a):
 		if a.status >= http.StatusInternalServerError {
-			return Unreachable
+			return unreachable
 		}
-		return Unknown
+		return unknown
 	}
 	var asked *url.Error
 	if errors.As(err, &asked) {
-		return Unreachable
+		return unreachable
 	}
-	return Unknown // it was not asked: there are no credentials
+	return unknown // it was not asked: there are no credentials
 }
 
 // renew reads the certificates again where they have changed.
@@ -120,7 +120,7 @@ func (a *api) get(ctx context.Context, path string, out any) error {
 		if err == nil || notFound(err) {
 			return err
 		}
-		if i == 0 || reach(worst) == Unreachable {
+		if i == 0 || reach(worst) == unreachable {
 			worst = err
 		}
 	}
@@ -200,22 +200,22 @@ func (a *api) pods(ctx context.Context, selector string) ([]podNote, error) {
 	var list struct {
 		Items []podNote `json:"items"`
 	}
-	err := a.get(ctx, "/api/v1/namespaces/"+Namespace+"/pods?labelSelector="+url.QueryEscape(selector), &list)
+	err := a.get(ctx, "/api/v1/namespaces/"+namespace+"/pods?labelSelector="+url.QueryEscape(selector), &list)
 	return list.Items, err
 }
 
 // pod is the whole of one.
 func (a *api) pod(ctx context.Context, name string) (*corev1.Pod, error) {
 	pod := &corev1.Pod{}
-	return pod, a.get(ctx, "/api/v1/namespaces/"+Namespace+"/pods/"+url.PathEscape(name), pod)
+	return pod, a.get(ctx, "/api/v1/namespaces/"+namespace+"/pods/"+url.PathEscape(name), pod)
 }
 
 // objects are the secrets and config maps that a pod's checkpoint is made with. One that is
 // not there is left out.
-func (a *api) objects(ctx context.Context, pod *corev1.Pod) (Objects, error) {
-	have := Objects{Secrets: map[string]map[string][]byte{}, ConfigMaps: map[string]map[string][]byte{}}
-	secrets, configMaps := Needs(pod)
-	base := "/api/v1/namespaces/" + Namespace
+func (a *api) objects(ctx context.Context, pod *corev1.Pod) (podObjects, error) {
+	have := podObjects{Secrets: map[string]map[string][]byte{}, ConfigMaps: map[string]map[string][]byte{}}
+	secrets, configMaps := needs(pod)
+	base := "/api/v1/namespaces/" + namespace
 	for _, name := range secrets {
 		var o struct {
 			Data map[string][]byte `json:"data"`
@@ -263,7 +263,7 @@ func (a *api) lease(ctx context.Context, name string) (version, holder string, e
 			Renewed string `json:"renewTime"`
 		} `json:"spec"`
 	}
-	err = a.get(ctx, "/apis/coordination.k8s.io/v1/namespaces/"+Namespace+"/leases/"+url.PathEscape(name), &o)
+	err = a.get(ctx, "/apis/coordination.k8s.io/v1/namespaces/"+namespace+"/leases/"+url.PathEscape(name), &o)
 	if notFound(err) {
 		return "", "", nil
 	}
@@ -278,7 +278,7 @@ func (a *api) lease(ctx context.Context, name string) (version, holder string, e
 }
 
 // membership asks for this machine's Node. label is the masters'.
-func (a *api) membership(ctx context.Context, label string) (Membership, error) {
+func (a *api) membership(ctx context.Context, label string) (membership, error) {
 	var o struct {
 		Metadata struct {
 			Labels map[string]string `json:"labels"`
@@ -291,20 +291,20 @@ func (a *api) membership(ctx context.Context, label string) (Membership, error) 
 	}
 	err := a.get(ctx, "/api/v1/nodes/"+url.PathEscape(a.node), &o)
 	if notFound(err) {
-		return NodeUnknown, nil
+		return nodeUnknown, nil
 	}
 	if err != nil {
-		return NodeUnknown, err
+		return nodeUnknown, err
 	}
 	for _, t := range o.Spec.Taints {
 		if t.Key == uninitialized {
-			return NodeNew, nil
+			return nodeNew, nil
 		}
 	}
 	if _, ok := o.Metadata.Labels[label]; ok {
-		return NodeMaster, nil
+		return nodeMaster, nil
 	}
-	return NodeOther, nil
+	return nodeOther, nil
 }
 
 // realReady asks this machine's real API server, and it alone, whether it is ready.

@@ -178,20 +178,20 @@ func TestReach(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		own, other int // 0 answers, -1 is away, -2 hangs, -3 is a stranger's
-		want       Reach
+		want       reached
 	}{
-		{"both answer", 0, 0, Answers},
-		{"own is away", -1, 0, Answers},
-		{"own hangs", -2, 0, Answers},
-		{"own is broken", 500, 0, Answers},
-		{"both are away", -1, -1, Unreachable},
-		{"both hang", -2, -2, Unreachable},
-		{"broken and away", 503, -1, Unreachable},
-		{"a stranger has the address", -3, -1, Unreachable},
-		{"who are you", 401, 401, Unknown},
-		{"not for you", 403, -1, Unknown},
-		{"away, and not for you", -1, 403, Unknown},
-		{"too many requests", 429, 429, Unknown},
+		{"both answer", 0, 0, answers},
+		{"own is away", -1, 0, answers},
+		{"own hangs", -2, 0, answers},
+		{"own is broken", 500, 0, answers},
+		{"both are away", -1, -1, unreachable},
+		{"both hang", -2, -2, unreachable},
+		{"broken and away", 503, -1, unreachable},
+		{"a stranger has the address", -3, -1, unreachable},
+		{"who are you", 401, 401, unknown},
+		{"not for you", 403, -1, unknown},
+		{"away, and not for you", -1, 403, unknown},
+		{"too many requests", 429, 429, unknown},
 	} {
 		urls := [2]string{}
 		for j, how := range []int{test.own, test.other} {
@@ -214,7 +214,7 @@ func TestReach(t *testing.T) {
 		}
 		began := time.Now()
 		_, err := a.membership(t.Context(), "master")
-		if test.want == Answers && err != nil { // the other's answer may have taken too long
+		if test.want == answers && err != nil { // the other's answer may have taken too long
 			_, err = a.membership(t.Context(), "master")
 		}
 		if got := reach(err); got != test.want {
@@ -234,7 +234,7 @@ func TestNoCredentials(t *testing.T) {
 	f.objects[nodePath] = map[string]any{}
 	a := newAPI(i, f.url, f.url)
 	_, err := a.membership(t.Context(), "master")
-	if reach(err) != Unknown || !strings.Contains(err.Error(), "no certificate yet") {
+	if reach(err) != unknown || !strings.Contains(err.Error(), "no certificate yet") {
 		t.Errorf("%d, %v", reach(err), err)
 	}
 	i.kubelet("system:node:m1")
@@ -288,13 +288,13 @@ func TestMembership(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		node any
-		want Membership
+		want membership
 	}{
-		{"none", nil, NodeUnknown},
-		{"new", map[string]any{"spec": fresh}, NodeNew},
-		{"new with labels", map[string]any{"metadata": map[string]any{"labels": labels}, "spec": fresh}, NodeNew},
-		{"master", map[string]any{"metadata": map[string]any{"labels": labels}, "spec": other}, NodeMaster},
-		{"worker", map[string]any{"metadata": map[string]any{"labels": map[string]any{"role/node": "true"}}}, NodeOther},
+		{"none", nil, nodeUnknown},
+		{"new", map[string]any{"spec": fresh}, nodeNew},
+		{"new with labels", map[string]any{"metadata": map[string]any{"labels": labels}, "spec": fresh}, nodeNew},
+		{"master", map[string]any{"metadata": map[string]any{"labels": labels}, "spec": other}, nodeMaster},
+		{"worker", map[string]any{"metadata": map[string]any{"labels": map[string]any{"role/node": "true"}}}, nodeOther},
 	} {
 		f.set(func() {
 			delete(f.objects, nodePath)

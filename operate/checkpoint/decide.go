@@ -2,70 +2,70 @@ package checkpoint
 
 import "time"
 
-// Process is how far a real pod on this machine is.
-type Process int
+// processState is how far a real pod on this machine is.
+type processState int
 
 const (
-	// Absent: its container does not run.
-	Absent Process = iota
-	// Running: it runs, but nobody says that it is ready.
-	Running
-	// Ready: it runs, and is ready by the API or, beside a stand-in that serves, as it says itself.
-	Ready
+	// processAbsent: its container does not run.
+	processAbsent processState = iota
+	// processRunning: it runs, but nobody says that it is ready.
+	processRunning
+	// processReady: it runs, and is ready by the API or, beside a stand-in that serves, as it says itself.
+	processReady
 )
 
-// Reach is what came of asking the API.
-type Reach int
+// reached is what came of asking the API.
+type reached int
 
 const (
-	// Unknown: it could not be asked, or it refused to tell. Nothing follows from that.
-	Unknown Reach = iota
-	// Unreachable: no API server gave an answer that is of use, on any way to one.
-	Unreachable
-	// Answers: one did.
-	Answers
+	// unknown: it could not be asked, or it refused to tell. Nothing follows from that.
+	unknown reached = iota
+	// unreachable: no API server gave an answer that is of use, on any way to one.
+	unreachable
+	// answers: one did.
+	answers
 )
 
-// Membership is what this machine's Node says about it.
-type Membership int
+// membership is what this machine's Node says about it.
+type membership int
 
 const (
-	// NodeUnknown: there is no such Node, or it was not asked for.
-	NodeUnknown Membership = iota
-	// NodeNew: it does not have its labels yet.
-	NodeNew
-	// NodeMaster: it has the masters' label.
-	NodeMaster
-	// NodeOther: it was given its labels, and the masters' is not among them.
-	NodeOther
+	// nodeUnknown: there is no such Node, or it was not asked for.
+	nodeUnknown membership = iota
+	// nodeNew: it does not have its labels yet.
+	nodeNew
+	// nodeMaster: it has the masters' label.
+	nodeMaster
+	// nodeOther: it was given its labels, and the masters' is not among them.
+	nodeOther
 )
 
-// State is all that a decision about one component on this machine depends on.
-type State struct {
-	Kind Kind
+// state is all that a decision about one component on this machine depends on.
+type state struct {
+	Kind kind
 	// Runtime: the container runtime answered.
 	Runtime bool
-	Real    Process
-	API     Reach
+	Real    processState
+	API     reached
 	// Pod: the API has a real pod for this machine that is to stay.
 	Pod bool
 	// RealElsewhere: a real pod is ready on another machine, by the API. That may be long
 	// ago: a dead machine's pods stay ready until a controller manager looks.
 	RealElsewhere bool
-	Node          Membership
+	Node          membership
 	// HeldHere: the lease's holder is on this machine, or there is no knowing.
 	HeldHere bool
 	// Checkpoint and Active are what is on disk.
 	Checkpoint, Active bool
 	// SeenRunning: the component has run, real or not, since the checkpointer started.
 	SeenRunning bool
-	// Data: of one that is Storing, the machine has data.
+	// Data: of one that is storing, the machine has data.
 	Data bool
-	Ages Ages
+	Ages ages
 }
 
-// Ages are for how long something has been so; 0 where it is not.
-type Ages struct {
+// ages are for how long something has been so; 0 where it is not.
+type ages struct {
 	// Unreachable: of the API.
 	Unreachable time.Duration
 	// Missing: the API answers and has a pod for this machine, but it does not run.
@@ -80,32 +80,32 @@ type Ages struct {
 	// Left: the Node is no master's, and the API answers though nothing of the component
 	// runs here, nor is to.
 	Left time.Duration
-	// Turn: of one that is Storing, the real pod waits for the data, and the other machines can
+	// Turn: of one that is storing, the real pod waits for the data, and the other machines can
 	// do without this one for a moment.
 	Turn time.Duration
 }
 
-// Action is what happens to a stand-in.
-type Action int
+// action is what happens to a stand-in.
+type action int
 
 const (
-	Keep Action = iota
-	// Activate runs the checkpoint as a stand-in.
-	Activate
-	// Deactivate takes the stand-in away and keeps the checkpoint.
-	Deactivate
-	// Remove takes both away.
-	Remove
+	leave action = iota
+	// activate runs the checkpoint as a stand-in.
+	activate
+	// deactivate takes the stand-in away and keeps the checkpoint.
+	deactivate
+	// remove takes both away.
+	remove
 )
 
-func (a Action) String() string {
+func (a action) String() string {
 	return [...]string{"keep", "activate", "deactivate", "remove"}[a]
 }
 
-// Decision is what to do about one component. Refresh, which goes before the action, makes
+// decision is what to do about one component. Refresh, which goes before the action, makes
 // the checkpoint the API's pod of this machine.
-type Decision struct {
-	Action  Action
+type decision struct {
+	Action  action
 	Refresh bool
 	// Reason is a part of a sentence: "the stand-in is started: " and the reason.
 	Reason string
@@ -139,48 +139,48 @@ const (
 	left = 30 * time.Second
 )
 
-// Decide says what to do about a component. Where it does not know, it keeps what is.
-func Decide(s State) Decision {
+// decide says what to do about a component. Where it does not know, it keeps what is.
+func decide(s state) decision {
 	if !s.Runtime {
 		return keep("the container runtime does not say what runs")
 	}
-	if s.API != Answers && s.Real == Ready {
-		s.Real = Running // nobody says so now
+	if s.API != answers && s.Real == processReady {
+		s.Real = processRunning // nobody says so now
 	}
 	if gone(s) {
-		return Decision{Action: Remove, Reason: "this machine is no master any more, and another one does the work"}
+		return decision{Action: remove, Reason: "this machine is no master any more, and another one does the work"}
 	}
-	var d Decision
+	var d decision
 	switch s.Kind {
-	case Leading:
+	case leading:
 		d = decideLeading(s)
-	case Storing:
+	case storing:
 		d = decideStoring(s)
 	default:
 		d = decideServing(s)
 	}
-	d.Refresh = s.Real == Ready
+	d.Refresh = s.Real == processReady
 	return d
 }
 
-func keep(reason string) Decision { return Decision{Reason: reason} }
+func keep(reason string) decision { return decision{Reason: reason} }
 
 // gone says whether the component has left this machine for good. What is here may be the
 // cluster's last way back, whatever the Node's labels are. So the proof that another
 // machine does the work is that it does, for some time, while nothing runs here.
-func gone(s State) bool {
-	if s.API != Answers || s.Real != Absent || s.Pod || s.Node != NodeOther || s.Active || !s.Checkpoint {
+func gone(s state) bool {
+	if s.API != answers || s.Real != processAbsent || s.Pod || s.Node != nodeOther || s.Active || !s.Checkpoint {
 		return false
 	}
-	if s.Kind == Leading && (s.HeldHere || s.Ages.Unrenewed >= unrenewed) {
+	if s.Kind == leading && (s.HeldHere || s.Ages.Unrenewed >= unrenewed) {
 		return false
 	}
 	return s.RealElsewhere && s.Ages.Left >= left
 }
 
-func decideServing(s State) Decision {
+func decideServing(s state) decision {
 	switch {
-	case s.Real == Ready:
+	case s.Real == processReady:
 		switch {
 		case !s.Active:
 			return keep("the real pod is ready")
@@ -189,54 +189,54 @@ func decideServing(s State) Decision {
 		case s.Ages.Ready < settleServing:
 			return keep("the real pod has only just become ready")
 		}
-		return Decision{Action: Deactivate, Reason: "the real pod is ready"}
-	case s.Active && s.Checkpoint && s.API == Answers && s.Node == NodeOther && s.Real == Absent && !s.Pod &&
+		return decision{Action: deactivate, Reason: "the real pod is ready"}
+	case s.Active && s.Checkpoint && s.API == answers && s.Node == nodeOther && s.Real == processAbsent && !s.Pod &&
 		s.RealElsewhere && s.Ages.ReadyElsewhere >= surelyReady:
 		// Were that wrong, it would be started again.
-		return Decision{Action: Deactivate, Reason: "this machine is no master any more, and another one's real pod is ready"}
+		return decision{Action: deactivate, Reason: "this machine is no master any more, and another one's real pod is ready"}
 	case s.Active:
 		return keep("the stand-in runs until the real pod is ready")
 	case !s.Checkpoint:
 		return keep("there is no checkpoint")
-	case s.API == Unknown:
+	case s.API == unknown:
 		return keep("it is not known whether there is an API server")
-	case s.API == Unreachable && s.Real == Running:
+	case s.API == unreachable && s.Real == processRunning:
 		if s.Ages.Unreachable < notReady {
 			return keep("the real pod starts")
 		}
-		return Decision{Action: Activate, Reason: "the real pod runs, but no API server answers"}
-	case s.API == Unreachable:
+		return decision{Action: activate, Reason: "the real pod runs, but no API server answers"}
+	case s.API == unreachable:
 		if !s.SeenRunning {
-			return Decision{Action: Activate, Reason: "nothing runs here since the machine started, and no API server answers"}
+			return decision{Action: activate, Reason: "nothing runs here since the machine started, and no API server answers"}
 		}
 		if s.Ages.Unreachable < noAPI {
 			return keep("no API server answers, which may pass")
 		}
-		return Decision{Action: Activate, Reason: "the real pod does not run, and no API server answers"}
-	case s.Real == Running:
+		return decision{Action: activate, Reason: "the real pod does not run, and no API server answers"}
+	case s.Real == processRunning:
 		return keep("the real pod runs, and an API server answers")
 	case s.Pod && s.Ages.Missing >= missing:
-		return Decision{Action: Activate, Reason: "the kubelet could not start the real pod"}
+		return decision{Action: activate, Reason: "the kubelet could not start the real pod"}
 	case s.Pod:
 		return keep("the kubelet starts the real pod")
 	}
 	return keep("there is no real pod for this machine, and another machine's API server answers")
 }
 
-func decideLeading(s State) Decision {
+func decideLeading(s state) decision {
 	fresh := s.Ages.Unrenewed < unrenewed
 	switch {
-	case s.API != Answers:
+	case s.API != answers:
 		return keep("without the API nobody can lead")
 	case s.Active && !s.Checkpoint:
 		return keep("there is no checkpoint, so the stand-in is the only one")
 	case s.Active && !fresh:
 		return keep("the lease is not renewed")
-	case s.Active && s.Real == Ready:
+	case s.Active && s.Real == processReady:
 		if s.Ages.Ready < settleLeading {
 			return keep("the real pod has only just become ready")
 		}
-		return Decision{Action: Deactivate, Reason: "the real pod is ready, and the lease is renewed"}
+		return decision{Action: deactivate, Reason: "the real pod is ready, and the lease is renewed"}
 	case s.Active && s.RealElsewhere:
 		if s.HeldHere && s.Ages.ReadyElsewhere < surelyReady {
 			return keep("the stand-in leads, until it is sure that the real pod elsewhere is alive")
@@ -244,19 +244,19 @@ func decideLeading(s State) Decision {
 		if s.Ages.ReadyElsewhere < settleLeading {
 			return keep("the real pod elsewhere has only just become ready")
 		}
-		return Decision{Action: Deactivate, Reason: "a real pod is ready on another machine, and the lease is renewed"}
+		return decision{Action: deactivate, Reason: "a real pod is ready on another machine, and the lease is renewed"}
 	case s.Active:
 		return keep("the stand-in runs until a real pod is ready")
 	case !s.Checkpoint:
 		return keep("there is no checkpoint")
-	case s.Real == Ready:
+	case s.Real == processReady:
 		return keep("the real pod is ready")
 	case fresh:
 		return keep("somebody leads")
 	case s.RealElsewhere && s.Ages.Unrenewed < unrenewedWithReady:
 		return keep("the lease is not renewed, but a real pod elsewhere can take it")
 	case s.RealElsewhere:
-		return Decision{Action: Activate, Reason: "nobody renews the lease, though a pod elsewhere is said to be ready"}
+		return decision{Action: activate, Reason: "nobody renews the lease, though a pod elsewhere is said to be ready"}
 	}
-	return Decision{Action: Activate, Reason: "nobody renews the lease, and no real pod is ready"}
+	return decision{Action: activate, Reason: "nobody renews the lease, and no real pod is ready"}
 }

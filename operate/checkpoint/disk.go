@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// Disk keeps checkpoints, and the manifests that the kubelet runs. A crash at any point
+// disk keeps checkpoints, and the manifests that the kubelet runs. A crash at any point
 // leaves what was there before or what was to be there: files are first written under
 // another name, which starts with a dot, as the kubelet looks at no such file.
-type Disk struct {
+type disk struct {
 	// Manifests is the kubelet's folder of static pods.
 	Manifests string
 	// Checkpoints has, of each component, <component>.yaml, and in <component>/<version>/ the
@@ -30,13 +30,13 @@ const (
 )
 
 // Dir is where a component's checkpoints are.
-func (d *Disk) Dir(name string) string { return filepath.Join(d.Checkpoints, name) }
+func (d *disk) Dir(name string) string { return filepath.Join(d.Checkpoints, name) }
 
-func (d *Disk) checkpoint(name string) string { return filepath.Join(d.Checkpoints, name+".yaml") }
-func (d *Disk) active(name string) string     { return filepath.Join(d.Manifests, name+".yaml") }
+func (d *disk) checkpoint(name string) string { return filepath.Join(d.Checkpoints, name+".yaml") }
+func (d *disk) active(name string) string     { return filepath.Join(d.Manifests, name+".yaml") }
 
 // Has tells what there is of a component.
-func (d *Disk) Has(name string) (checkpoint, active bool, err error) {
+func (d *disk) Has(name string) (checkpoint, active bool, err error) {
 	if checkpoint, err = exists(d.checkpoint(name)); err != nil {
 		return false, false, err
 	}
@@ -45,7 +45,7 @@ func (d *Disk) Has(name string) (checkpoint, active bool, err error) {
 }
 
 // Read is the manifest of the component's checkpoint; nothing where there is none.
-func (d *Disk) Read(name string) ([]byte, error) {
+func (d *disk) Read(name string) ([]byte, error) {
 	data, err := os.ReadFile(d.checkpoint(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -68,7 +68,7 @@ func exists(path string) (bool, error) {
 
 // Write makes c the component's checkpoint, and says whether that changed it. What was
 // there is replaced at once, when all that the new one needs is on the disk.
-func (d *Disk) Write(name string, c Checkpoint) (changed bool, err error) {
+func (d *disk) Write(name string, c checkpoint) (changed bool, err error) {
 	if err := d.folder(d.Checkpoints); err != nil {
 		return false, err
 	}
@@ -88,7 +88,7 @@ func (d *Disk) Write(name string, c Checkpoint) (changed bool, err error) {
 }
 
 // writeFolder puts the files of a version in place, all of them at once.
-func (d *Disk) writeFolder(name string, c Checkpoint) (changed bool, err error) {
+func (d *disk) writeFolder(name string, c checkpoint) (changed bool, err error) {
 	final := filepath.Join(d.Dir(name), c.Folder)
 	if whole(final, c.Files) {
 		return false, nil
@@ -141,7 +141,7 @@ func (d *Disk) writeFolder(name string, c Checkpoint) (changed bool, err error) 
 }
 
 // whole says whether a folder has all these files, as they are to be.
-func whole(dir string, files []File) bool {
+func whole(dir string, files []file) bool {
 	for _, f := range files {
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
 		info, err := os.Lstat(path)
@@ -163,7 +163,7 @@ func whole(dir string, files []File) bool {
 }
 
 // Activate has the kubelet run the checkpoint.
-func (d *Disk) Activate(name string) error {
+func (d *disk) Activate(name string) error {
 	data, err := os.ReadFile(d.checkpoint(name))
 	if err != nil {
 		return fmt.Errorf("start the stand-in of %s: %w", name, err)
@@ -175,7 +175,7 @@ func (d *Disk) Activate(name string) error {
 }
 
 // Deactivate has the kubelet end the stand-in.
-func (d *Disk) Deactivate(name string) error {
+func (d *disk) Deactivate(name string) error {
 	if err := d.remove(d.active(name)); err != nil {
 		return fmt.Errorf("end the stand-in of %s: %w", name, err)
 	}
@@ -183,7 +183,7 @@ func (d *Disk) Deactivate(name string) error {
 }
 
 // Remove takes the stand-in and the checkpoint away: first what runs, last what it reads.
-func (d *Disk) Remove(name string) error {
+func (d *disk) Remove(name string) error {
 	if err := d.Deactivate(name); err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (d *Disk) Remove(name string) error {
 
 // Prune removes the versions of files that neither the checkpoint nor an active stand-in
 // reads. It may be called only when no stand-in runs: one that ends still has its files.
-func (d *Disk) Prune(name string) error {
+func (d *disk) Prune(name string) error {
 	entries, err := os.ReadDir(d.Dir(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -13,10 +13,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func newDisk(t *testing.T) *Disk {
+func newDisk(t *testing.T) *disk {
 	t.Helper()
 	dir := t.TempDir()
-	d := &Disk{Manifests: filepath.Join(dir, "manifests"), Checkpoints: filepath.Join(dir, "checkpoints")}
+	d := &disk{Manifests: filepath.Join(dir, "manifests"), Checkpoints: filepath.Join(dir, "checkpoints")}
 	if err := os.Mkdir(d.Manifests, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -24,12 +24,12 @@ func newDisk(t *testing.T) *Disk {
 }
 
 // made is a checkpoint of the test's pod with these values of its secret.
-func made(t *testing.T, d *Disk, value string) Checkpoint {
+func made(t *testing.T, d *disk, value string) checkpoint {
 	t.Helper()
 	have := objects()
 	have.Secrets["keys"]["tls.key"] = []byte(value)
 	have.Secrets["keys"]["tls.crt"] = []byte("of " + value)
-	c, err := StandIn("kube-apiserver", readPod(t, "testdata/pod-volumes.yaml"), have, d.Dir("kube-apiserver"))
+	c, err := standInOf("kube-apiserver", readPod(t, "testdata/pod-volumes.yaml"), have, d.Dir("kube-apiserver"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-func mustWrite(t *testing.T, d *Disk, name string, c Checkpoint) {
+func mustWrite(t *testing.T, d *disk, name string, c checkpoint) {
 	t.Helper()
 	if _, err := d.Write(name, c); err != nil {
 		t.Fatal(err)
@@ -153,12 +153,12 @@ func TestActions(t *testing.T) {
 	crash := errors.New("the power is gone")
 	for _, test := range []struct {
 		name string
-		do   func(*Disk) error
+		do   func(*disk) error
 		want stored
 	}{
-		{"activate", func(d *Disk) error { return d.Activate(name) }, stored{true, true}},
-		{"deactivate", func(d *Disk) error { return d.Deactivate(name) }, stored{true, false}},
-		{"remove", func(d *Disk) error { return d.Remove(name) }, stored{false, false}},
+		{"activate", func(d *disk) error { return d.Activate(name) }, stored{true, true}},
+		{"deactivate", func(d *disk) error { return d.Deactivate(name) }, stored{true, false}},
+		{"remove", func(d *disk) error { return d.Remove(name) }, stored{false, false}},
 	} {
 		for _, before := range []bool{true, false} {
 			for at := 0; ; at++ {
@@ -291,7 +291,7 @@ func TestHasNothing(t *testing.T) {
 	if c, a, err := d.Has("x"); c || a || err != nil {
 		t.Error(c, a, err)
 	}
-	broken := &Disk{Manifests: d.Manifests, Checkpoints: d.active("x")} // a file, no folder
+	broken := &disk{Manifests: d.Manifests, Checkpoints: d.active("x")} // a file, no folder
 	if _, _, err := broken.Has("x"); err == nil {
 		t.Error("no error")
 	}

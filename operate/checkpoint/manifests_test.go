@@ -1,4 +1,4 @@
-package checkpoint_test
+package checkpoint
 
 import (
 	"path/filepath"
@@ -10,11 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
+	kuberuntime "k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"craton.dev/craton/cluster"
-	"craton.dev/craton/operate/checkpoint"
 	"craton.dev/craton/pki"
 	"craton.dev/craton/plan"
 	"craton.dev/craton/render/manifests"
@@ -56,7 +55,7 @@ func rendered(t *testing.T, etcd string) (first map[string][]byte, pods map[stri
 			continue
 		}
 		pod := &corev1.Pod{}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(template, pod); err != nil {
+		if err := kuberuntime.DefaultUnstructuredConverter.FromUnstructured(template, pod); err != nil {
 			t.Fatal(err)
 		}
 		pod.Namespace, pod.Name = o.GetNamespace(), o.GetName()+"-x"
@@ -69,18 +68,18 @@ func rendered(t *testing.T, etcd string) (first map[string][]byte, pods map[stri
 
 // TestAgreesWithManifests protects the hand-over between what the first boot brings and
 // what the checkpointer makes later: for each component there is a checkpoint of the first
-// boot, it is what StandIn makes of the real pod, and both go by the same labels.
+// boot, it is what standInOf makes of the real pod, and both go by the same labels.
 func TestAgreesWithManifests(t *testing.T) {
 	for _, etcd := range []string{"internal", "selfHosted"} {
 		t.Run(etcd, func(t *testing.T) { agree(t, etcd) })
 	}
 	for ours, theirs := range map[string]string{
-		checkpoint.ComponentLabel: manifests.ComponentLabel,
-		checkpoint.StandInLabel:   manifests.StandInLabel,
-		checkpoint.StandInSuffix:  manifests.StandInSuffix,
+		componentLabel: manifests.ComponentLabel,
+		standInLabel:   manifests.StandInLabel,
+		standInSuffix:  manifests.StandInSuffix,
 
-		checkpoint.AddressEnv:        manifests.AddressEnv,
-		checkpoint.StandInAddressEnv: manifests.StandInAddressEnv,
+		addressEnv:        manifests.AddressEnv,
+		standInAddressEnv: manifests.StandInAddressEnv,
 	} {
 		if ours != theirs {
 			t.Errorf("%q here is %q there", ours, theirs)
@@ -90,9 +89,9 @@ func TestAgreesWithManifests(t *testing.T) {
 
 func agree(t *testing.T, etcd string) {
 	first, pods := rendered(t, etcd)
-	components := checkpoint.Components()
+	components := components()
 	if etcd == "selfHosted" {
-		components = append(components, checkpoint.Etcd("/data"))
+		components = append(components, etcdComponent("/data"))
 		// As the operator makes it.
 		others := []string{"https://10.32.0.11:2379", "https://10.32.0.12:2379", "https://10.32.0.10:12379"}
 		if err := manifests.WithOthers(&pods["etcd"].Spec, others); err != nil {
@@ -106,13 +105,13 @@ func agree(t *testing.T, etcd string) {
 			t.Errorf("%s: a pod: %t, a checkpoint of the first boot: %t", c.Name, pod != nil, first[c.Name] != nil)
 			continue
 		}
-		if pod.Labels[checkpoint.ComponentLabel] != c.Name || pod.Labels[checkpoint.StandInLabel] == "true" {
+		if pod.Labels[componentLabel] != c.Name || pod.Labels[standInLabel] == "true" {
 			t.Errorf("%s: the real pod's labels are %v", c.Name, pod.Labels)
 		}
 		if !slices.ContainsFunc(pod.Spec.Containers, func(x corev1.Container) bool { return x.Name == c.Name }) {
 			t.Errorf("%s: no container of the real pod has its name", c.Name)
 		}
-		made, err := checkpoint.StandIn(c.Name, pod, checkpoint.Objects{}, filepath.Join(manifests.CheckpointDir, c.Name))
+		made, err := standInOf(c.Name, pod, podObjects{}, filepath.Join(manifests.CheckpointDir, c.Name))
 		if err != nil {
 			t.Errorf("%s: %v", c.Name, err)
 			continue

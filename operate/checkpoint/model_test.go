@@ -19,15 +19,15 @@ const (
 )
 
 var (
-	server, manager, scheduler = Components()[0].Name, Components()[1].Name, Components()[2].Name
+	server, manager, scheduler = components()[0].Name, components()[1].Name, components()[2].Name
 	all                        = []string{server, manager, scheduler}
 )
 
-func kindOf(name string) Kind {
+func kindOf(name string) kind {
 	if name == server {
-		return Serving
+		return serving
 	}
-	return Leading
+	return leading
 }
 
 // process is a container. It starts at a tick, does its job three seconds later, and has
@@ -77,7 +77,7 @@ type machine struct {
 	real    map[string]*process
 	standIn map[string]*process
 
-	trackers map[string]*Tracker
+	trackers map[string]*tracker
 	acted    int // when its checkpointer last did something
 	// begun is how often it has started a stand-in since the last event.
 	begun   map[string]int
@@ -152,9 +152,9 @@ func (w *world) powerOn(m *machine) {
 	m.powered, m.booted = true, w.now
 	m.real, m.standIn = map[string]*process{}, map[string]*process{}
 	m.fine = map[string]int{}
-	m.trackers = map[string]*Tracker{}
+	m.trackers = map[string]*tracker{}
 	for _, c := range all {
-		m.trackers[c] = &Tracker{Kind: kindOf(c)}
+		m.trackers[c] = &tracker{Kind: kindOf(c)}
 	}
 }
 
@@ -272,20 +272,20 @@ func (w *world) run(m *machine, c string, in map[string]*process, wanted bool, u
 }
 
 // look is what a checkpointer sees.
-func (w *world) look(m *machine, c string) Look {
+func (w *world) look(m *machine, c string) look {
 	r, s := m.real[c], m.standIn[c]
-	l := Look{
-		Runtime: w.now >= m.blind, StandIn: s.runs(w.now), API: Unreachable,
+	l := look{
+		Runtime: w.now >= m.blind, StandIn: s.runs(w.now), API: unreachable,
 		Checkpoint: m.disk[c].checkpoint, Active: m.disk[c].active,
 	}
 	if r.runs(w.now) {
-		l.Real = Running
+		l.Real = processRunning
 	}
 	// It can ask the real server where a stand-in keeps others from it.
 	if w.reaches(m) || w.inQuorum(m) && m.real[server].works(w.now) {
-		l.API, l.Node = Answers, NodeOther
+		l.API, l.Node = answers, nodeOther
 		if w.masters[m.name] {
-			l.Node = NodeMaster
+			l.Node = nodeMaster
 		}
 		for _, p := range w.pods {
 			switch {
@@ -294,8 +294,8 @@ func (w *world) look(m *machine, c string) Look {
 				l.RealElsewhere = l.RealElsewhere || p.ready
 			default:
 				l.Pod = true
-				if l.Real == Running && p.ready && r.uid == p.uid && (c != server || !l.StandIn || r.works(w.now)) {
-					l.Real = Ready
+				if l.Real == processRunning && p.ready && r.uid == p.uid && (c != server || !l.StandIn || r.works(w.now)) {
+					l.Real = processReady
 				}
 			}
 		}
@@ -305,7 +305,7 @@ func (w *world) look(m *machine, c string) Look {
 		}
 	}
 	if !l.Runtime {
-		l.Real, l.StandIn = Absent, false
+		l.Real, l.StandIn = processAbsent, false
 	}
 	return l
 }

@@ -18,29 +18,29 @@ const (
 
 // observer looks at the API, the runtime and the disk.
 type observer struct {
-	components []Component
+	components []component
 	node       string
 	label      string
 	api        *api
 	runtime    *runtime
-	disk       *Disk
+	disk       *disk
 
 	asked   time.Time
 	answer  answer
 	before  []running
 	nodeAt  time.Time
-	nodeIs  Membership
+	nodeIs  membership
 	nodeErr error
 }
 
 // answer is all that the API says.
 type answer struct {
-	reach  Reach
+	reach  reached
 	err    error
 	real   []podNote
-	node   Membership
+	node   membership
 	leases map[string]leaseNote
-	// storing are the pods, stand-ins too, of what is Storing and has a stand-in here.
+	// storing are the pods, stand-ins too, of what is storing and has a stand-in here.
 	storing []podNote
 }
 
@@ -48,7 +48,7 @@ type leaseNote struct{ version, holder string }
 
 // sight is one look at everything, with what carrying out a decision needs.
 type sight struct {
-	looks map[string]Look
+	looks map[string]look
 	// pods are this machine's real pods that are ready, by component.
 	pods map[string]podNote
 	// What could not be asked, and why.
@@ -58,7 +58,7 @@ type sight struct {
 // look looks at everything; at the API only when it is time for that, or something else
 // has changed.
 func (o *observer) look(ctx context.Context, now time.Time, calm bool) sight {
-	s := sight{looks: map[string]Look{}, pods: map[string]podNote{}}
+	s := sight{looks: map[string]look{}, pods: map[string]podNote{}}
 	var run []running
 	run, s.runtimeErr = o.runtime.list(ctx)
 	if !calm || now.Sub(o.asked) >= calmAPI || !slices.Equal(run, o.before) {
@@ -72,7 +72,7 @@ func (o *observer) look(ctx context.Context, now time.Time, calm bool) sight {
 			s.diskErr = err
 		}
 		s.looks[c.Name] = l
-		if l.Real == Ready {
+		if l.Real == processReady {
 			s.pods[c.Name] = pod
 		}
 	}
@@ -85,16 +85,16 @@ func (o *observer) askAPI(ctx context.Context, now time.Time) answer {
 	for _, c := range o.components {
 		names = append(names, c.Name)
 	}
-	a.real, a.err = o.api.pods(ctx, ComponentLabel+" in ("+strings.Join(names, ",")+"),"+StandInLabel+"!=true")
+	a.real, a.err = o.api.pods(ctx, componentLabel+" in ("+strings.Join(names, ",")+"),"+standInLabel+"!=true")
 	for _, c := range o.components {
-		if _, active, err := o.disk.Has(c.Name); c.Kind == Storing && active && err == nil && a.err == nil {
-			a.storing, a.err = o.api.pods(ctx, ComponentLabel+"="+c.Name)
+		if _, active, err := o.disk.Has(c.Name); c.Kind == storing && active && err == nil && a.err == nil {
+			a.storing, a.err = o.api.pods(ctx, componentLabel+"="+c.Name)
 		}
 	}
 	if a.err == nil {
 		a.leases = map[string]leaseNote{}
 		for _, c := range o.components {
-			if c.Kind != Leading {
+			if c.Kind != leading {
 				continue
 			}
 			var l leaseNote
@@ -116,9 +116,9 @@ func (o *observer) askAPI(ctx context.Context, now time.Time) answer {
 }
 
 // component puts together what is known of one; pod is this machine's where it is ready.
-func (o *observer) component(ctx context.Context, c Component, run []running, known bool) (l Look, pod podNote, err error) {
+func (o *observer) component(ctx context.Context, c component, run []running, known bool) (l look, pod podNote, err error) {
 	a := o.answer
-	l = Look{Runtime: known, API: a.reach, Node: a.node, Lease: a.leases[c.Name].version}
+	l = look{Runtime: known, API: a.reach, Node: a.node, Lease: a.leases[c.Name].version}
 	holder := a.leases[c.Name].holder
 	l.HeldHere = holder == o.node || holder == ""
 	var pods []string
@@ -128,13 +128,13 @@ func (o *observer) component(ctx context.Context, c Component, run []running, kn
 		case r.file:
 			l.StandIn = true
 		default:
-			l.Real = Running
+			l.Real = processRunning
 			pods = append(pods, r.pod)
 		}
 	}
 	for _, p := range a.real {
 		switch {
-		case p.Metadata.Labels[ComponentLabel] != c.Name || p.Metadata.Labels[StandInLabel] == "true":
+		case p.Metadata.Labels[componentLabel] != c.Name || p.Metadata.Labels[standInLabel] == "true":
 		case p.Spec.NodeName == "":
 		case p.Spec.NodeName != o.node:
 			l.RealElsewhere = l.RealElsewhere || p.ready()
@@ -146,11 +146,11 @@ func (o *observer) component(ctx context.Context, c Component, run []running, kn
 			// The API says what the kubelet found a while ago. Beside a stand-in, which would be
 			// ended for it, a real one that serves is asked itself.
 			is := p.ready()
-			if l.StandIn && c.Kind == Serving {
+			if l.StandIn && c.Kind == serving {
 				is = p.stays() && o.api.realReady(ctx)
 			}
 			if is {
-				l.Real, pod = Ready, p
+				l.Real, pod = processReady, p
 			}
 		}
 	}
@@ -159,7 +159,7 @@ func (o *observer) component(ctx context.Context, c Component, run []running, kn
 		// Neither is known: as with a runtime that does not answer, nothing is done.
 		l.Runtime = false
 	}
-	if c.Kind == Storing {
+	if c.Kind == storing {
 		l.Turn = turn(o.node, a.storing)
 		_, missing := os.Stat(c.Data)
 		l.Data = missing == nil

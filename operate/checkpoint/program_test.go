@@ -32,7 +32,7 @@ func TestBudget(t *testing.T) {
 	}
 	m := newMachine(t)
 	pods := []*corev1.Pod{m.server(true)}
-	m.runtime.add(Namespace, "kube-apiserver", string(pods[0].UID), "api", cri.ContainerState_CONTAINER_RUNNING)
+	m.runtime.add(namespace, "kube-apiserver", string(pods[0].UID), "api", cri.ContainerState_CONTAINER_RUNNING)
 	for i := range 9 { // 100 KiB, as those of three masters
 		p := m.server(true)
 		p.Name, p.Spec.NodeName, p.Annotations = fmt.Sprintf("%s-%d", p.Name, i), "m2", map[string]string{"some": strings.Repeat("x", 10<<10)}

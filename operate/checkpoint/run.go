@@ -58,14 +58,14 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("--runtime: %w", err)
 	}
-	components := Components()
+	components := components()
 	if o.EtcdData != "" {
-		components = append([]Component{Etcd(o.EtcdData)}, components...) // the others wait for it
+		components = append([]component{etcdComponent(o.EtcdData)}, components...) // the others wait for it
 	}
 	c := newCheckpointer(&observer{
 		components: components, node: o.Node, label: o.MasterLabel,
 		api:     &api{own: o.APIOwn, real: real, name: o.API, ca: o.CA, certificates: o.Certificates, node: o.Node, timeout: askTimeout},
-		runtime: runtime, disk: &Disk{Manifests: o.Manifests, Checkpoints: o.Checkpoints},
+		runtime: runtime, disk: &disk{Manifests: o.Manifests, Checkpoints: o.Checkpoints},
 	}, o.Log)
 	if o.Healthz != "" {
 		stop, err := serveHealth(o.Healthz, c.healthy)
@@ -88,9 +88,9 @@ func Run(ctx context.Context, o Options) error {
 
 type checkpointer struct {
 	log      *slog.Logger
-	disk     *Disk
+	disk     *disk
 	observer *observer
-	trackers map[string]*Tracker
+	trackers map[string]*tracker
 	// told is what was last said about a component.
 	told     map[string]string
 	troubles map[string]trouble
@@ -103,10 +103,10 @@ type checkpointer struct {
 func newCheckpointer(o *observer, log *slog.Logger) *checkpointer {
 	c := &checkpointer{
 		log: log, disk: o.disk, observer: o,
-		trackers: map[string]*Tracker{}, told: map[string]string{}, troubles: map[string]trouble{}, kept: map[string]kept{},
+		trackers: map[string]*tracker{}, told: map[string]string{}, troubles: map[string]trouble{}, kept: map[string]kept{},
 	}
 	for _, x := range o.components {
-		c.trackers[x.Name] = &Tracker{Kind: x.Kind}
+		c.trackers[x.Name] = &tracker{Kind: x.Kind}
 	}
 	return c
 }
@@ -142,49 +142,49 @@ func (c *checkpointer) turn(ctx context.Context, now time.Time) {
 		if k := c.kept[x.Name]; k.known && k.pod == s.pods[x.Name].Metadata.UID && state.Ages.Ready > 0 {
 			state.Ages.Ready += headStart
 		}
-		d := Decide(state)
+		d := decide(state)
 		if d.Refresh {
 			err := c.refresh(ctx, now, x.Name, s.pods[x.Name], s.looks[x.Name])
 			c.say(now, x.Name+" refresh", "the checkpoint could not be renewed", err)
-			if err != nil && d.Action == Deactivate {
+			if err != nil && d.Action == deactivate {
 				// The next stand-in would be as this one is, and what that needs may be about to go.
-				d = Decision{Reason: "the checkpoint is not that of the real pod yet"}
+				d = decision{Reason: "the checkpoint is not that of the real pod yet"}
 			}
 		}
 		c.say(now, x.Name+" action", "the decision could not be carried out", c.act(x.Name, d))
 		// A component whose pods are elsewhere is calm as well, as long as somebody leads.
-		if state.Active || state.API != Answers || d.Action != Keep ||
-			state.Kind != Leading && state.Real != Ready || state.Kind == Leading && state.Ages.Unrenewed > unrenewed/2 {
+		if state.Active || state.API != answers || d.Action != leave ||
+			state.Kind != leading && state.Real != processReady || state.Kind == leading && state.Ages.Unrenewed > unrenewed/2 {
 			c.calm = false
 		}
 	}
 }
 
 // act carries a decision out, and says each once.
-func (c *checkpointer) act(name string, d Decision) error {
-	what := map[Action]string{
-		Keep:       "what is there stays",
-		Activate:   "the stand-in is started",
-		Deactivate: "the stand-in is ended",
-		Remove:     "the stand-in and the checkpoint are removed",
+func (c *checkpointer) act(name string, d decision) error {
+	what := map[action]string{
+		leave:      "what is there stays",
+		activate:   "the stand-in is started",
+		deactivate: "the stand-in is ended",
+		remove:     "the stand-in and the checkpoint are removed",
 	}[d.Action]
 	if text := what + ": " + d.Reason; c.told[name] != text {
 		c.told[name] = text
 		c.log.Info(text, "component", name)
 	}
 	switch d.Action {
-	case Activate:
+	case activate:
 		return c.disk.Activate(name)
-	case Deactivate:
+	case deactivate:
 		return c.disk.Deactivate(name)
-	case Remove:
+	case remove:
 		return c.disk.Remove(name)
 	}
 	return nil
 }
 
 // refresh makes the checkpoint that of this pod, which is ready, where it is another one.
-func (c *checkpointer) refresh(ctx context.Context, now time.Time, name string, note podNote, l Look) (err error) {
+func (c *checkpointer) refresh(ctx context.Context, now time.Time, name string, note podNote, l look) (err error) {
 	id := note.Metadata.UID
 	if k := c.kept[name]; k.pod == id && now.Before(k.again) && l.Checkpoint {
 		return k.failed
@@ -206,7 +206,7 @@ func (c *checkpointer) refresh(ctx context.Context, now time.Time, name string, 
 	if err != nil {
 		return err
 	}
-	made, err := StandIn(name, pod, have, c.disk.Dir(name))
+	made, err := standInOf(name, pod, have, c.disk.Dir(name))
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func newMachine(t *testing.T) *machineUnderTest {
 	}
 	disk := newDisk(t)
 	m.checkpointer = newCheckpointer(&observer{
-		components: Components(), node: "m1", label: "role/master",
+		components: components(), node: "m1", label: "role/master",
 		api: newAPI(i, m.api.url, m.api.url), runtime: r, disk: disk,
 	}, slog.New(slog.NewTextHandler(m.log, nil)))
 	m.api.objects[nodePath] = map[string]any{"metadata": map[string]any{"labels": map[string]any{"role/master": ""}}}
@@ -99,7 +99,7 @@ func TestLifeOfAServer(t *testing.T) {
 	running := cri.ContainerState_CONTAINER_RUNNING
 	pod := m.server(false)
 	m.pods(pod)
-	m.runtime.add(Namespace, "kube-apiserver", string(pod.UID), "api", running)
+	m.runtime.add(namespace, "kube-apiserver", string(pod.UID), "api", running)
 	m.after(5 * time.Second)
 	m.expect("while the real pod starts", stored{})
 	m.pods(m.server(true))
@@ -116,9 +116,9 @@ func TestLifeOfAServer(t *testing.T) {
 	m.after(time.Second)
 	m.expect("no API", stored{checkpoint: true, active: true})
 
-	m.runtime.add(Namespace, "kube-apiserver", "static", "file", running)
+	m.runtime.add(namespace, "kube-apiserver", "static", "file", running)
 	m.api.set(func() { m.api.status = 0 })
-	m.runtime.add(Namespace, "kube-apiserver", string(pod.UID), "api", running)
+	m.runtime.add(namespace, "kube-apiserver", string(pod.UID), "api", running)
 	m.api.set(func() { m.api.unready = true })
 	m.after(10 * time.Second)
 	m.expect("the pod is ready by the API, but does not say so itself", stored{checkpoint: true, active: true})
@@ -176,7 +176,7 @@ func TestOnlyThePodThatRuns(t *testing.T) {
 	} {
 		m := newMachine(t)
 		m.pods(m.server(true))
-		m.runtime.add(Namespace, "kube-apiserver", test.uid, "api", cri.ContainerState_CONTAINER_RUNNING)
+		m.runtime.add(namespace, "kube-apiserver", test.uid, "api", cri.ContainerState_CONTAINER_RUNNING)
 		manifests := m.disk.Manifests
 		if test.broken {
 			file := filepath.Join(t.TempDir(), "file")
@@ -197,7 +197,7 @@ func TestRefreshFollowsContents(t *testing.T) {
 	m := newMachine(t)
 	pod := m.server(true)
 	m.pods(pod)
-	m.runtime.add(Namespace, "kube-apiserver", string(pod.UID), "api", cri.ContainerState_CONTAINER_RUNNING)
+	m.runtime.add(namespace, "kube-apiserver", string(pod.UID), "api", cri.ContainerState_CONTAINER_RUNNING)
 	m.after(2 * time.Second)
 	m.api.set(func() {
 		m.api.objects["/api/v1/namespaces/kube-system/secrets/keys"] = map[string]any{"data": map[string][]byte{"tls.key": []byte("L"), "tls.crt": []byte("of L")}}
@@ -218,7 +218,7 @@ func TestCalmAsksLess(t *testing.T) {
 	m := newMachine(t)
 	pod := m.server(true)
 	m.pods(pod)
-	m.runtime.add(Namespace, "kube-apiserver", string(pod.UID), "api", cri.ContainerState_CONTAINER_RUNNING)
+	m.runtime.add(namespace, "kube-apiserver", string(pod.UID), "api", cri.ContainerState_CONTAINER_RUNNING)
 	leases := func() {
 		for _, c := range []string{"kube-scheduler", "kube-controller-manager"} {
 			m.api.set(func() {

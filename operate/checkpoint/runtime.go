@@ -125,7 +125,7 @@ func filter(labels protowire.Number, state uint64) []byte {
 	entry = protowire.AppendTag(entry, mapKey, protowire.BytesType)
 	entry = protowire.AppendString(entry, criNamespace)
 	entry = protowire.AppendTag(entry, mapValue, protowire.BytesType)
-	entry = protowire.AppendString(entry, Namespace)
+	entry = protowire.AppendString(entry, namespace)
 	if state != 0 {
 		var value []byte
 		value = protowire.AppendTag(value, stateValue, protowire.VarintType)

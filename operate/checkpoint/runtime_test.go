@@ -139,11 +139,11 @@ func TestRuntime(t *testing.T) {
 		t.Errorf("of nothing: %v, %v", got, err)
 	}
 	const runs, ended = cri.ContainerState_CONTAINER_RUNNING, cri.ContainerState_CONTAINER_EXITED
-	f.add(Namespace, "kube-apiserver", "u1", "api", runs)
-	f.add(Namespace, "kube-apiserver", "u2", "file", runs)
-	f.add(Namespace, "kube-scheduler", "u3", "file", ended)
+	f.add(namespace, "kube-apiserver", "u1", "api", runs)
+	f.add(namespace, "kube-apiserver", "u2", "file", runs)
+	f.add(namespace, "kube-scheduler", "u3", "file", ended)
 	f.add("default", "kube-scheduler", "u4", "api", runs)
-	f.add(Namespace, "etcd", "u5", "file", runs)
+	f.add(namespace, "etcd", "u5", "file", runs)
 	f.set(func() { f.sandboxes = f.sandboxes[:4] }) // u5's was not there yet
 	got, err := r.list(t.Context())
 	if err != nil {
@@ -164,7 +164,7 @@ func TestRuntimeLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 500 {
-		f.add(Namespace, "kube-apiserver", strings.Repeat("u", 100)+string(rune('a'+i%26))+strings.Repeat("x", i), "api", cri.ContainerState_CONTAINER_RUNNING)
+		f.add(namespace, "kube-apiserver", strings.Repeat("u", 100)+string(rune('a'+i%26))+strings.Repeat("x", i), "api", cri.ContainerState_CONTAINER_RUNNING)
 	}
 	if got, err := r.list(t.Context()); err != nil || len(got) != 500 {
 		t.Errorf("%d containers, %v", len(got), err)

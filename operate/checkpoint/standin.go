@@ -11,18 +11,18 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Checkpoint is what is kept of a pod.
-type Checkpoint struct {
+// checkpoint is what is kept of a pod.
+type checkpoint struct {
 	// Manifest is the stand-in, as YAML.
 	Manifest []byte
 	// Folder is the name of the folder that holds Files; "" where there are none. It follows
 	// from what is in them: other contents are in another folder.
 	Folder string
-	Files  []File
+	Files  []file
 }
 
-// File is a key of a secret or a config map. Path is below the checkpoint's folder.
-type File struct {
+// file is a key of a secret or a config map. Path is below the checkpoint's folder.
+type file struct {
 	Path string
 	Mode uint32
 	Data []byte
@@ -42,37 +42,37 @@ type metadata struct {
 	Labels    map[string]string `json:"labels,omitempty"`
 }
 
-// StandIn makes the checkpoint of a real pod: a pod that the kubelet can run from a file,
+// standInOf makes the checkpoint of a real pod: a pod that the kubelet can run from a file,
 // without the API, and that is in nobody's way. dir is where the component's checkpoints
 // will be on the machine. What the pod reads of secrets and config maps has to be among the
-// objects; see Needs. It is an error where the pod needs something that cannot be had
+// objects; see needs. It is an error where the pod needs something that cannot be had
 // without the API: what is kept would not run when it is needed.
-func StandIn(name string, pod *corev1.Pod, have Objects, dir string) (Checkpoint, error) {
+func standInOf(name string, pod *corev1.Pod, have podObjects, dir string) (checkpoint, error) {
 	c, err := standIn(name, pod, have, dir)
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("pod %s/%s cannot be kept as a checkpoint: %w", pod.Namespace, pod.Name, err)
+		return checkpoint{}, fmt.Errorf("pod %s/%s cannot be kept as a checkpoint: %w", pod.Namespace, pod.Name, err)
 	}
 	return c, nil
 }
 
-func standIn(name string, pod *corev1.Pod, have Objects, dir string) (Checkpoint, error) {
+func standIn(name string, pod *corev1.Pod, have podObjects, dir string) (checkpoint, error) {
 	spec := pod.Spec.DeepCopy()
 	tokens := dropTokens(spec)
 	files, err := volumeFiles(spec, have)
 	if err != nil {
-		return Checkpoint{}, err
+		return checkpoint{}, err
 	}
 	folder := digest(files)
 	if err := hostVolumes(spec, tokens, path.Join(dir, folder)); err != nil {
-		return Checkpoint{}, err
+		return checkpoint{}, err
 	}
 	if len(spec.ResourceClaims) > 0 {
-		return Checkpoint{}, fmt.Errorf("resource claim %q is allocated by the API", spec.ResourceClaims[0].Name)
+		return checkpoint{}, fmt.Errorf("resource claim %q is allocated by the API", spec.ResourceClaims[0].Name)
 	}
 	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range containers {
 			if err := ownEnv(&containers[i], have); err != nil {
-				return Checkpoint{}, err
+				return checkpoint{}, err
 			}
 			ownAddress(&containers[i])
 			// The kubelet admits no second pod with a port of the machine, nor does the
@@ -86,13 +86,13 @@ func standIn(name string, pod *corev1.Pod, have Objects, dir string) (Checkpoint
 	unbind(spec)
 	data, err := yaml.Marshal(manifest{
 		APIVersion: "v1", Kind: "Pod",
-		Metadata: metadata{Name: name + StandInSuffix, Namespace: pod.Namespace, Labels: standInLabels(pod.Labels)},
+		Metadata: metadata{Name: name + standInSuffix, Namespace: pod.Namespace, Labels: standInLabels(pod.Labels)},
 		Spec:     *spec,
 	})
 	if err != nil {
-		return Checkpoint{}, err
+		return checkpoint{}, err
 	}
-	return Checkpoint{Manifest: data, Folder: folder, Files: files}, nil
+	return checkpoint{Manifest: data, Folder: folder, Files: files}, nil
 }
 
 // samePrograms says whether two manifests run the same images with the same commands. What
@@ -108,7 +108,7 @@ func samePrograms(a, b []byte) bool {
 }
 
 // standInLabels are the real pod's but for its controller's. What selects real pods has to
-// ask for StandInLabel too, or a stand-in would be found among them.
+// ask for standInLabel too, or a stand-in would be found among them.
 func standInLabels(labels map[string]string) map[string]string {
 	out := maps.Clone(labels)
 	if out == nil {
@@ -117,7 +117,7 @@ func standInLabels(labels map[string]string) map[string]string {
 	for _, k := range []string{"pod-template-hash", "controller-revision-hash", "pod-template-generation"} {
 		delete(out, k)
 	}
-	out[StandInLabel] = "true"
+	out[standInLabel] = "true"
 	return out
 }
 
@@ -155,7 +155,7 @@ func dropTokens(spec *corev1.PodSpec) (names []string) {
 }
 
 // ownEnv gives a container the values of config maps themselves.
-func ownEnv(c *corev1.Container, have Objects) error {
+func ownEnv(c *corev1.Container, have podObjects) error {
 	var env []corev1.EnvVar
 	for _, from := range c.EnvFrom {
 		if from.SecretRef != nil {
@@ -200,13 +200,13 @@ func ownEnv(c *corev1.Container, have Objects) error {
 // ownAddress has a container listen, and be asked, where a stand-in does. One that names no
 // such place stays as it is.
 func ownAddress(c *corev1.Container) {
-	i := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == StandInAddressEnv })
+	i := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == standInAddressEnv })
 	if i < 0 {
 		return
 	}
 	address := c.Env[i].Value
 	for i := range c.Env {
-		if c.Env[i].Name == AddressEnv {
+		if c.Env[i].Name == addressEnv {
 			c.Env[i].Value = address
 		}
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 // objects are what the test's pods read.
-func objects() Objects {
-	return Objects{
+func objects() podObjects {
+	return podObjects{
 		Secrets: map[string]map[string][]byte{
 			"keys": {"tls.key": []byte("KEY\n"), "tls.crt": []byte("CERT\n")},
 		},
@@ -40,7 +40,7 @@ func readPod(t *testing.T, file string) *corev1.Pod {
 }
 
 // render shows a checkpoint as one text.
-func render(c Checkpoint) string {
+func render(c checkpoint) string {
 	var b strings.Builder
 	b.Write(c.Manifest)
 	for _, f := range c.Files {
@@ -57,7 +57,7 @@ func TestStandIn(t *testing.T) {
 		t.Fatalf("%d pods in testdata: %v", len(files), err)
 	}
 	for _, file := range files {
-		c, err := StandIn("kube-apiserver", readPod(t, file), objects(), "/etc/kubernetes/checkpoints/kube-apiserver")
+		c, err := standInOf("kube-apiserver", readPod(t, file), objects(), "/etc/kubernetes/checkpoints/kube-apiserver")
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
@@ -69,7 +69,7 @@ func TestStandIn(t *testing.T) {
 		if err := yaml.UnmarshalStrict(c.Manifest, made); err != nil {
 			t.Fatal(err)
 		}
-		secrets, maps := Needs(made)
+		secrets, maps := needs(made)
 		if len(secrets)+len(maps) > 0 || made.Spec.ServiceAccountName != "" || made.Spec.NodeName != "" || len(made.OwnerReferences) > 0 {
 			t.Errorf("%s still refers to the API: %v %v %+v", standIn, secrets, maps, made)
 		}
@@ -82,18 +82,18 @@ func TestStandIn(t *testing.T) {
 }
 
 // TestStandInFollowsContents protects that a checkpoint of other contents is in another
-// folder, however little differs: Disk never changes a folder.
+// folder, however little differs: disk never changes a folder.
 func TestStandInFollowsContents(t *testing.T) {
 	pod := readPod(t, "testdata/pod-volumes.yaml")
 	seen := map[string]string{}
-	for what, change := range map[string]func(*Objects, *corev1.Pod){
-		"as it is":  func(*Objects, *corev1.Pod) {},
-		"a value":   func(o *Objects, _ *corev1.Pod) { o.Secrets["keys"]["tls.key"] = []byte("OTHER") },
-		"a new key": func(o *Objects, _ *corev1.Pod) { o.ConfigMaps["policy"]["c.yaml"] = nil },
-		"values move": func(o *Objects, _ *corev1.Pod) {
+	for what, change := range map[string]func(*podObjects, *corev1.Pod){
+		"as it is":  func(*podObjects, *corev1.Pod) {},
+		"a value":   func(o *podObjects, _ *corev1.Pod) { o.Secrets["keys"]["tls.key"] = []byte("OTHER") },
+		"a new key": func(o *podObjects, _ *corev1.Pod) { o.ConfigMaps["policy"]["c.yaml"] = nil },
+		"values move": func(o *podObjects, _ *corev1.Pod) {
 			o.ConfigMaps["policy"]["a.yaml"], o.ConfigMaps["policy"]["b.yaml"] = o.ConfigMaps["policy"]["b.yaml"], o.ConfigMaps["policy"]["a.yaml"]
 		},
-		"a mode": func(_ *Objects, p *corev1.Pod) {
+		"a mode": func(_ *podObjects, p *corev1.Pod) {
 			for i := range p.Spec.Volumes {
 				if p.Spec.Volumes[i].Secret != nil {
 					p.Spec.Volumes[i].Secret.DefaultMode = new(int32(0o500))
@@ -103,7 +103,7 @@ func TestStandInFollowsContents(t *testing.T) {
 	} {
 		have, p := objects(), pod.DeepCopy()
 		change(&have, p)
-		c, err := StandIn("kube-apiserver", p, have, "/dir")
+		c, err := standInOf("kube-apiserver", p, have, "/dir")
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
@@ -156,7 +156,7 @@ func TestStandInRefuses(t *testing.T) {
 	} {
 		pod := readPod(t, "testdata/pod-volumes.yaml")
 		test.change(pod)
-		_, err := StandIn("kube-apiserver", pod, objects(), "/dir")
+		_, err := standInOf("kube-apiserver", pod, objects(), "/dir")
 		if err == nil {
 			t.Errorf("%s: no error", test.name)
 			continue

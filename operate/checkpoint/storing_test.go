@@ -10,22 +10,22 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// storingStates are all that a decision about one that is Storing depends on, at both sides
+// storingStates are all that a decision about one that is storing depends on, at both sides
 // of each bound.
-func storingStates(each func(State)) {
+func storingStates(each func(state)) {
 	bools := []bool{false, true}
 	for _, runtime := range bools {
-		for _, real := range []Process{Absent, Running, Ready} {
-			for _, api := range []Reach{Unknown, Unreachable, Answers} {
+		for _, real := range []processState{processAbsent, processRunning, processReady} {
+			for _, api := range []reached{unknown, unreachable, answers} {
 				for bits := range 1 << 6 {
-					for _, node := range []Membership{NodeUnknown, NodeNew, NodeMaster, NodeOther} {
-						for _, a := range []Ages{
+					for _, node := range []membership{nodeUnknown, nodeNew, nodeMaster, nodeOther} {
+						for _, a := range []ages{
 							{},
 							{Unreachable: noAPI - 1, Missing: missing - 1, Turn: settleStoring - 1, ReadyElsewhere: surelyReady - 1, Left: left - 1},
 							{Unreachable: noAPI, Missing: missing, Turn: settleStoring, ReadyElsewhere: surelyReady, Left: left},
 						} {
-							each(State{
-								Kind: Storing, Runtime: runtime, Real: real, API: api, Node: node, Ages: a,
+							each(state{
+								Kind: storing, Runtime: runtime, Real: real, API: api, Node: node, Ages: a,
 								Pod: bits&1 != 0, RealElsewhere: bits&2 != 0, Checkpoint: bits&4 != 0, Active: bits&8 != 0,
 								SeenRunning: bits&16 != 0, Data: bits&32 != 0,
 							})
@@ -43,30 +43,30 @@ func storingStates(each func(State)) {
 // nothing else can bring the API back, one is started.
 func TestStoringInvariants(t *testing.T) {
 	count := 0
-	storingStates(func(s State) {
+	storingStates(func(s state) {
 		count++
-		d := Decide(s)
+		d := decide(s)
 		fail := func(why string) { t.Errorf("%s: %+v\n%+v", why, d, s) }
-		left := s.Node == NodeOther && !s.Pod && s.RealElsewhere && s.Real == Absent && s.API == Answers
+		left := s.Node == nodeOther && !s.Pod && s.RealElsewhere && s.Real == processAbsent && s.API == answers
 		switch d.Action {
-		case Activate:
-			ends := s.API == Answers && !s.Pod && s.Real != Absent && s.Node == NodeMaster
-			unable := s.Real == Absent && s.API == Answers && s.Pod && s.Ages.Missing >= missing
-			alone := s.Real == Absent && s.API == Unreachable
+		case activate:
+			ends := s.API == answers && !s.Pod && s.Real != processAbsent && s.Node == nodeMaster
+			unable := s.Real == processAbsent && s.API == answers && s.Pod && s.Ages.Missing >= missing
+			alone := s.Real == processAbsent && s.API == unreachable
 			if !s.Runtime || !s.Checkpoint || s.Active || !unable && (!s.Data || !ends && !alone) {
 				fail("started")
 			}
-		case Deactivate:
-			if !s.Runtime || !s.Active || !s.Checkpoint || s.API != Answers || s.Real != Absent && (!s.Pod || s.Ages.Turn < settleStoring) || s.Real == Absent && !left {
+		case deactivate:
+			if !s.Runtime || !s.Active || !s.Checkpoint || s.API != answers || s.Real != processAbsent && (!s.Pod || s.Ages.Turn < settleStoring) || s.Real == processAbsent && !left {
 				fail("ended")
 			}
-		case Remove:
+		case remove:
 			if !left || s.Active || !s.Runtime {
 				fail("removed")
 			}
 		}
-		if needed := s.Runtime && s.API == Unreachable && s.Real == Absent && s.Data && s.Checkpoint && !s.Active &&
-			(!s.SeenRunning || s.Ages.Unreachable >= noAPI); needed && d.Action != Activate {
+		if needed := s.Runtime && s.API == unreachable && s.Real == processAbsent && s.Data && s.Checkpoint && !s.Active &&
+			(!s.SeenRunning || s.Ages.Unreachable >= noAPI); needed && d.Action != activate {
 			fail("not started, and nobody else can")
 		}
 		if d.Reason == "" {
@@ -83,7 +83,7 @@ func TestTurn(t *testing.T) {
 	pod := func(node string, standIn, ready bool) podNote {
 		var p podNote
 		p.Spec.NodeName = node
-		p.Metadata.Labels = map[string]string{StandInLabel: fmt.Sprint(standIn)}
+		p.Metadata.Labels = map[string]string{standInLabel: fmt.Sprint(standIn)}
 		p.Status.Conditions = append(p.Status.Conditions, struct {
 			Type   string `json:"type"`
 			Status string `json:"status"`
@@ -115,8 +115,8 @@ func TestTurn(t *testing.T) {
 func TestLifeOfData(t *testing.T) {
 	m := newMachine(t)
 	data := t.TempDir() + "/member"
-	m.observer.components = append(m.observer.components, Etcd(data))
-	m.trackers["etcd"] = &Tracker{Kind: Storing}
+	m.observer.components = append(m.observer.components, etcdComponent(data))
+	m.trackers["etcd"] = &tracker{Kind: storing}
 	expect := func(what string, want stored) {
 		t.Helper()
 		checkpoint, active, err := m.disk.Has("etcd")
@@ -124,7 +124,7 @@ func TestLifeOfData(t *testing.T) {
 			t.Fatalf("%s: on disk is %+v, %v, want %+v\n%s", what, got, err, want, m.log)
 		}
 	}
-	if _, err := m.disk.Write("etcd", Checkpoint{Manifest: []byte("first boot's\n")}); err != nil {
+	if _, err := m.disk.Write("etcd", checkpoint{Manifest: []byte("first boot's\n")}); err != nil {
 		t.Fatal(err)
 	}
 	m.api.set(func() { m.api.status = 503 })
@@ -137,17 +137,17 @@ func TestLifeOfData(t *testing.T) {
 	expect("data, and no API", stored{checkpoint: true, active: true})
 
 	running := cri.ContainerState_CONTAINER_RUNNING
-	m.runtime.add(Namespace, "etcd", "static", "file", running)
+	m.runtime.add(namespace, "etcd", "static", "file", running)
 	m.api.set(func() { m.api.status = 0 })
 	pod := m.server(true)
-	pod.Name, pod.Labels, pod.Spec.Containers[0].Name = "etcd-m1", map[string]string{ComponentLabel: "etcd"}, "etcd"
+	pod.Name, pod.Labels, pod.Spec.Containers[0].Name = "etcd-m1", map[string]string{componentLabel: "etcd"}, "etcd"
 	other := pod.DeepCopy()
 	other.Name, other.Spec.NodeName, other.UID = "etcd-m0", "m0", "other"
 	other.Status.Conditions[0].Status = corev1.ConditionFalse
 	m.pods(pod, other)
 	m.after(10 * time.Second)
 	expect("the kubelet has not started the real pod", stored{checkpoint: true, active: true})
-	m.runtime.add(Namespace, "etcd", string(pod.UID), "api", running)
+	m.runtime.add(namespace, "etcd", string(pod.UID), "api", running)
 	m.after(10 * time.Second)
 	expect("the real pod waits, but another machine's does not work", stored{checkpoint: true, active: true})
 	if kept, err := m.disk.Read("etcd"); err != nil || string(kept) == "first boot's\n" {
@@ -165,7 +165,7 @@ func TestLifeOfData(t *testing.T) {
 	m.pods(pod, other)
 	m.after(3 * time.Second)
 	expect("somebody has deleted the real pod", stored{checkpoint: true, active: true})
-	m.runtime.add(Namespace, "etcd", "static", "file", running)
+	m.runtime.add(namespace, "etcd", "static", "file", running)
 	m.after(20 * time.Second)
 	expect("the real pod takes long to end", stored{checkpoint: true, active: true})
 }
@@ -180,7 +180,7 @@ func TestEndsOnlyWhatIsRenewed(t *testing.T) {
 	}
 	pod := m.server(true)
 	m.pods(pod)
-	m.runtime.add(Namespace, "kube-apiserver", string(pod.UID), "api", cri.ContainerState_CONTAINER_RUNNING)
+	m.runtime.add(namespace, "kube-apiserver", string(pod.UID), "api", cri.ContainerState_CONTAINER_RUNNING)
 	full := fmt.Errorf("the disk is full")
 	m.disk.step = func(what string) error {
 		if full != nil && what[:5] == "write" {

@@ -13,14 +13,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Objects are secrets and config maps by name, with their keys.
-type Objects struct {
+// podObjects are secrets and config maps by name, with their keys.
+type podObjects struct {
 	Secrets, ConfigMaps map[string]map[string][]byte
 }
 
-// Needs are the names of the secrets and config maps that a pod's stand-in is made with,
+// needs are the names of the secrets and config maps that a pod's stand-in is made with,
 // sorted.
-func Needs(pod *corev1.Pod) (secrets, configMaps []string) {
+func needs(pod *corev1.Pod) (secrets, configMaps []string) {
 	spec := pod.Spec.DeepCopy()
 	dropTokens(spec)
 	for _, v := range spec.Volumes {
@@ -85,8 +85,8 @@ func root(v corev1.Volume) (folder string, mode *int32, ok bool) {
 
 // volumeFiles are the files of all volumes of secrets and config maps. Two volumes of one
 // object are two folders: each may choose among the keys and name them as it likes.
-func volumeFiles(spec *corev1.PodSpec, have Objects) ([]File, error) {
-	var files []File
+func volumeFiles(spec *corev1.PodSpec, have podObjects) ([]file, error) {
+	var files []file
 	for _, v := range spec.Volumes {
 		folder, mode, ok := root(v)
 		if !ok {
@@ -96,7 +96,7 @@ func volumeFiles(spec *corev1.PodSpec, have Objects) ([]File, error) {
 			return nil, fmt.Errorf("volume %s: %s does not run as root, and the files of a checkpoint are only root's", v.Name, who)
 		}
 		// An empty object has a folder too: it is mounted.
-		byPath := map[string]File{}
+		byPath := map[string]file{}
 		for _, p := range parts(v) {
 			var err error
 			switch {
@@ -111,7 +111,7 @@ func volumeFiles(spec *corev1.PodSpec, have Objects) ([]File, error) {
 				return nil, fmt.Errorf("volume %s: %w", v.Name, err)
 			}
 		}
-		files = append(files, File{Path: folder + "/"})
+		files = append(files, file{Path: folder + "/"})
 		for _, name := range sortedKeys(byPath) {
 			f := byPath[name]
 			f.Path = path.Join(folder, name)
@@ -123,7 +123,7 @@ func volumeFiles(spec *corev1.PodSpec, have Objects) ([]File, error) {
 
 // project adds an object's keys, as the kubelet would lay them out; a later one of the same
 // name wins. Modes keep what the owner may do: nobody else is let in.
-func project(into map[string]File, what string, data map[string][]byte, items []corev1.KeyToPath, mode *int32, optional *bool) error {
+func project(into map[string]file, what string, data map[string][]byte, items []corev1.KeyToPath, mode *int32, optional *bool) error {
 	if data == nil {
 		if isTrue(optional) {
 			return nil
@@ -152,7 +152,7 @@ func project(into map[string]File, what string, data map[string][]byte, items []
 		} else if mode != nil {
 			bits = *mode
 		}
-		into[item.Path] = File{Mode: uint32(bits) & 0o700, Data: value}
+		into[item.Path] = file{Mode: uint32(bits) & 0o700, Data: value}
 	}
 	return nil
 }
@@ -213,7 +213,7 @@ func hostVolumes(spec *corev1.PodSpec, tokens []string, dir string) error {
 }
 
 // digest names the contents of files. Lengths go in, so that no two lists run into one.
-func digest(files []File) string {
+func digest(files []file) string {
 	if len(files) == 0 {
 		return ""
 	}

@@ -34,7 +34,7 @@ func (w *world) checkpointers() error {
 		}
 		for _, c := range all {
 			l := w.look(m, c)
-			d := Decide(m.trackers[c].State(time.Time{}.Add(time.Hour+time.Duration(w.now)*tick), l))
+			d := decide(m.trackers[c].State(time.Time{}.Add(time.Hour+time.Duration(w.now)*tick), l))
 			has := m.disk[c]
 			if err := w.allowed(m, c, d); err != nil {
 				return err
@@ -43,20 +43,20 @@ func (w *world) checkpointers() error {
 				has.checkpoint = true
 			}
 			switch d.Action {
-			case Activate:
+			case activate:
 				has.active = true
-			case Deactivate:
+			case deactivate:
 				has.active = false
-			case Remove:
+			case remove:
 				has = stored{}
 				m.removed = append(m.removed, c)
 			}
 			m.disk[c] = has
-			if d.Action != Keep {
+			if d.Action != leave {
 				m.acted = w.now
 				w.log("%s: %s %s: %s", m.name, d.Action, c, d.Reason)
 			}
-			if d.Action == Activate {
+			if d.Action == activate {
 				if m.begun[c]++; m.begun[c] > 2 {
 					return fmt.Errorf("%s starts the stand-in of %s again and again", m.name, c)
 				}
@@ -70,14 +70,14 @@ func (w *world) checkpointers() error {
 }
 
 // allowed checks a decision against what is really so, which the checkpointer cannot see.
-func (w *world) allowed(m *machine, c string, d Decision) error {
+func (w *world) allowed(m *machine, c string, d decision) error {
 	real := m.real[c]
 	switch d.Action {
-	case Activate:
+	case activate:
 		if real.works(w.now) && (c == server && w.inQuorum(m) || c != server && w.podReady(m, c)) {
 			return fmt.Errorf("%s starts a stand-in of %s beside a real one that is ready", m.name, c)
 		}
-	case Deactivate:
+	case deactivate:
 		if !m.disk[c].checkpoint {
 			return fmt.Errorf("%s ends a stand-in of %s without a checkpoint", m.name, c)
 		}
@@ -87,7 +87,7 @@ func (w *world) allowed(m *machine, c string, d Decision) error {
 		if c == server && !works {
 			return fmt.Errorf("%s ends the stand-in of %s, but no real one works", m.name, c)
 		}
-	case Remove:
+	case remove:
 		if w.masters[m.name] {
 			return fmt.Errorf("%s removes the checkpoint of %s, but is a master", m.name, c)
 		}
@@ -114,8 +114,8 @@ func (w *world) podReady(m *machine, c string) bool {
 }
 
 // goes checks that a stand-in goes when it is not needed any more.
-func (w *world) goes(m *machine, c string, l Look) error {
-	fine := l.Real == Ready && m.disk[c].active && (c == server || w.leads(c))
+func (w *world) goes(m *machine, c string, l look) error {
+	fine := l.Real == processReady && m.disk[c].active && (c == server || w.leads(c))
 	if !fine {
 		m.fine[c] = 0
 		return nil

@@ -11,7 +11,7 @@ import (
 
 // The changes of the disk. Each is asked for first, and is on the disk when it returns.
 
-func (d *Disk) ask(what string) error {
+func (d *disk) ask(what string) error {
 	if d.step == nil {
 		return nil
 	}
@@ -19,7 +19,7 @@ func (d *Disk) ask(what string) error {
 }
 
 // folder makes a folder that only root can enter.
-func (d *Disk) folder(path string) error {
+func (d *disk) folder(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() && info.Mode().Perm() == folderMode {
 		return nil
 	}
@@ -36,7 +36,7 @@ func (d *Disk) folder(path string) error {
 }
 
 // replace puts a file in the place of another one, or of none.
-func (d *Disk) replace(path string, data []byte, mode fs.FileMode) error {
+func (d *disk) replace(path string, data []byte, mode fs.FileMode) error {
 	next := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
 	if err := d.writeFile(next, data, mode); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (d *Disk) replace(path string, data []byte, mode fs.FileMode) error {
 	return d.rename(next, path)
 }
 
-func (d *Disk) writeFile(path string, data []byte, mode fs.FileMode) (err error) {
+func (d *disk) writeFile(path string, data []byte, mode fs.FileMode) (err error) {
 	if err := d.ask("write " + path); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (d *Disk) writeFile(path string, data []byte, mode fs.FileMode) (err error)
 	return f.Sync()
 }
 
-func (d *Disk) rename(from, to string) error {
+func (d *disk) rename(from, to string) error {
 	if err := d.ask("rename " + from); err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (d *Disk) rename(from, to string) error {
 	return syncDir(filepath.Dir(to))
 }
 
-func (d *Disk) remove(path string) error {
+func (d *disk) remove(path string) error {
 	if err := d.ask("remove " + path); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (d *Disk) remove(path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-func (d *Disk) removeAll(path string) error {
+func (d *disk) removeAll(path string) error {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
