@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// View is what there is when somebody asks for the next action.
-type View struct {
+// view is what there is when somebody asks for the next action.
+type view struct {
 	Members []Member
 	// Masters are the plan's. Only the keeper has them.
 	Masters []Master
 	// Joins is the machine that asks for itself; nil where the keeper asks.
-	Joins *Joiner
+	Joins *joiner
 }
 
-// Joiner is a machine without data that wants a member.
-type Joiner struct {
+// joiner is a machine without data that wants a member.
+type joiner struct {
 	Name, PeerURL string
 	// Prepared says that any member of this machine which has never started was added for
 	// the data directory that the machine has now (see data.prepare). Only then can it be
@@ -27,44 +27,44 @@ type Joiner struct {
 	Overdue uint64
 }
 
-// Kind is what to do.
-type Kind string
+// kind is what to do.
+type kind string
 
 const (
-	// None: there is nothing to do now.
-	None Kind = "none"
-	// Add the machine that asks, as a learner.
-	Add Kind = "add"
-	// Start the machine that asks: the cluster has a member for it.
-	Start Kind = "start"
-	// Promote a learner to a voter.
-	Promote Kind = "promote"
-	// Remove a member.
-	Remove Kind = "remove"
-	// Refuse: something is to be done, and would do harm.
-	Refuse Kind = "refuse"
+	// none: there is nothing to do now.
+	none kind = "none"
+	// add the machine that asks, as a learner.
+	add kind = "add"
+	// start the machine that asks: the cluster has a member for it.
+	start kind = "start"
+	// promote a learner to a voter.
+	promote kind = "promote"
+	// remove a member.
+	remove kind = "remove"
+	// refuse: something is to be done, and would do harm.
+	refuse kind = "refuse"
 )
 
-// Action is one step, with a sentence that says why.
-type Action struct {
-	Kind Kind
+// action is one step, with a sentence that says why.
+type action struct {
+	Kind kind
 	// Member is the one to start, promote or remove.
 	Member uint64
 	Reason string
 }
 
-// Decide names the next single step. No step leaves fewer healthy voters than the quorum of
+// decide names the next single step. No step leaves fewer healthy voters than the quorum of
 // the members that are then left, and there is never more than one learner.
 //
 // It is to be asked again after each step, with what there is then.
-func Decide(v View) Action {
+func decide(v view) action {
 	c := newCount(v.Members)
 	if len(c.voters) == 0 {
-		return Action{Kind: Refuse, Reason: "no voter is known: expected at least one"}
+		return action{Kind: refuse, Reason: "no voter is known: expected at least one"}
 	}
-	if len(c.healthy) < Quorum(len(c.voters)) {
-		return Action{Kind: Refuse, Reason: fmt.Sprintf("only %d of %d voters healthy: quorum is %d, so nothing can change; start machine %s first",
-			len(c.healthy), len(c.voters), Quorum(len(c.voters)), or(c.down))}
+	if len(c.healthy) < quorum(len(c.voters)) {
+		return action{Kind: refuse, Reason: fmt.Sprintf("only %d of %d voters healthy: quorum is %d, so nothing can change; start machine %s first",
+			len(c.healthy), len(c.voters), quorum(len(c.voters)), or(c.down))}
 	}
 	if v.Joins != nil {
 		return c.join(*v.Joins)
@@ -97,14 +97,14 @@ func newCount(members []Member) count {
 	return c
 }
 
-func (c count) join(j Joiner) Action {
+func (c count) join(j joiner) action {
 	for _, m := range slices.Concat(c.learners, c.down, c.healthy) {
 		switch {
 		case !m.at(j.Name, j.PeerURL):
 		case j.Prepared && !m.Started() && slices.Contains(m.PeerURLs, j.PeerURL):
-			return Action{Kind: Start, Member: m.ID, Reason: "the member was added for this machine and has not started yet"}
+			return action{Kind: start, Member: m.ID, Reason: "the member was added for this machine and has not started yet"}
 		case m.Healthy:
-			return Action{Kind: Refuse, Member: m.ID, Reason: fmt.Sprintf("member %s runs already at %s, with data that this machine does not have: stop it there first",
+			return action{Kind: refuse, Member: m.ID, Reason: fmt.Sprintf("member %s runs already at %s, with data that this machine does not have: stop it there first",
 				m.called(), strings.Join(m.PeerURLs, ","))}
 		default:
 			return c.remove(m, "this machine has none of its data any more")
@@ -116,20 +116,20 @@ func (c count) join(j Joiner) Action {
 		if l := c.learners[0]; l.ID == j.Overdue && !l.Healthy {
 			return c.remove(l, fmt.Sprintf("it does not answer (%s), and %s waits for its turn", l.Problem, j.Name))
 		}
-		return Action{Kind: None, Member: c.learners[0].ID,
+		return action{Kind: none, Member: c.learners[0].ID,
 			Reason: fmt.Sprintf("learner %s is not promoted yet, and there is one learner at a time", c.learners[0].called())}
 	}
 	// etcd counts the newcomer as one that does not answer. A cluster of one has to grow.
-	if needed := Quorum(len(c.voters) + 1); len(c.voters) > 1 && len(c.healthy) < needed {
-		return Action{Kind: Refuse, Reason: fmt.Sprintf("with %s one more, %d of %d voters would be healthy: quorum would be %d; start machine %s first, or take it out of the plan",
+	if needed := quorum(len(c.voters) + 1); len(c.voters) > 1 && len(c.healthy) < needed {
+		return action{Kind: refuse, Reason: fmt.Sprintf("with %s one more, %d of %d voters would be healthy: quorum would be %d; start machine %s first, or take it out of the plan",
 			j.Name, len(c.healthy), len(c.voters)+1, needed, or(c.down))}
 	}
-	return Action{Kind: Add, Reason: "the cluster has no member for this machine"}
+	return action{Kind: add, Reason: "the cluster has no member for this machine"}
 }
 
-func (c count) keep(masters []Master) Action {
+func (c count) keep(masters []Master) action {
 	if len(masters) == 0 {
-		return Action{Kind: Refuse, Reason: "the plan has no master: expected at least one; no member is removed"}
+		return action{Kind: refuse, Reason: "the plan has no master: expected at least one; no member is removed"}
 	}
 	planned := func(m Member) bool {
 		return slices.ContainsFunc(masters, func(p Master) bool { return m.at(p.Name, p.PeerURL) })
@@ -146,7 +146,7 @@ func (c count) keep(masters []Master) Action {
 		case !c.caughtUp(m):
 			waiting = fmt.Sprintf("learner %s has read up to entry %d of %d", m.called(), m.Index, c.index())
 		default:
-			return Action{Kind: Promote, Member: m.ID, Reason: fmt.Sprintf("learner %s has caught up", m.called())}
+			return action{Kind: promote, Member: m.ID, Reason: fmt.Sprintf("learner %s has caught up", m.called())}
 		}
 	}
 	gone := slices.DeleteFunc(slices.Concat(c.down, followersFirst(c.healthy)), planned)
@@ -154,36 +154,36 @@ func (c count) keep(masters []Master) Action {
 		m := gone[0]
 		// One that works is worth having until those that come instead of it work as well.
 		if m.Healthy && len(c.voters) <= len(masters) {
-			return Action{Kind: None, Reason: fmt.Sprintf("member %s stays, though its machine is no longer in the plan, until %s",
+			return action{Kind: none, Reason: fmt.Sprintf("member %s stays, though its machine is no longer in the plan, until %s",
 				m.called(), cmp.Or(waiting, c.missing(masters)+" joins"))}
 		}
 		return c.remove(m, "its machine is no longer in the plan")
 	}
 	if waiting != "" {
-		return Action{Kind: None, Reason: waiting}
+		return action{Kind: none, Reason: waiting}
 	}
 	if missing := c.missing(masters); missing != "" {
-		return Action{Kind: None, Reason: "waiting for " + missing + " to join"}
+		return action{Kind: none, Reason: "waiting for " + missing + " to join"}
 	}
-	return Action{Kind: None, Reason: "the members are those of the plan"}
+	return action{Kind: none, Reason: "the members are those of the plan"}
 }
 
 // remove refuses where the members that are left could no longer decide anything. The
 // quorum of none is one, so that the last voter stays.
-func (c count) remove(m Member, why string) Action {
+func (c count) remove(m Member, why string) action {
 	if m.Learner {
-		return Action{Kind: Remove, Member: m.ID, Reason: fmt.Sprintf("learner %s: %s", m.called(), why)}
+		return action{Kind: remove, Member: m.ID, Reason: fmt.Sprintf("learner %s: %s", m.called(), why)}
 	}
 	healthy, voters := len(c.healthy), len(c.voters)-1
 	if m.Healthy {
 		healthy--
 	}
-	if healthy < Quorum(voters) {
+	if healthy < quorum(voters) {
 		others := slices.DeleteFunc(slices.Clone(c.down), func(d Member) bool { return d.ID == m.ID })
-		return Action{Kind: Refuse, Member: m.ID, Reason: fmt.Sprintf("removing member %s would leave %d of %d voters healthy: quorum is %d; start machine %s first",
-			m.called(), healthy, voters, Quorum(voters), or(others))}
+		return action{Kind: refuse, Member: m.ID, Reason: fmt.Sprintf("removing member %s would leave %d of %d voters healthy: quorum is %d; start machine %s first",
+			m.called(), healthy, voters, quorum(voters), or(others))}
 	}
-	return Action{Kind: Remove, Member: m.ID, Reason: fmt.Sprintf("member %s: %s", m.called(), why)}
+	return action{Kind: remove, Member: m.ID, Reason: fmt.Sprintf("member %s: %s", m.called(), why)}
 }
 
 // caughtUp is etcd's own measure: nine tenths of the leader's log. etcd has the last word,

@@ -2,7 +2,7 @@
 // a member. Join gives a machine its member, Keep makes the members what the plan says, and Snapshot
 // copies the data (package snapshot looks at copies).
 //
-// What to do is decided by Decide, which has no effects. Everything else asks it first, so
+// What to do is decided by decide, which has no effects. Everything else asks it first, so
 // that no caller removes a member that the others cannot do without.
 //
 // It starts no etcd: it only writes the configuration with which somebody else does. And it
@@ -60,5 +60,5 @@ type Master struct {
 	Name, PeerURL, ClientURL string
 }
 
-// Quorum is how many of these voters have to agree.
-func Quorum(voters int) int { return voters/2 + 1 }
+// quorum is how many of these voters have to agree.
+func quorum(voters int) int { return voters/2 + 1 }

@@ -270,7 +270,7 @@ func (j *joining) tell(why string) {
 
 var errNobody = errors.New("no other master's etcd answers")
 
-// step does what Decide says, once. The member is 0 while there is more to do.
+// step does what decide says, once. The member is 0 while there is more to do.
 func (j *joining) step(ctx context.Context) (uint64, error) {
 	at, listens := somebodyListens(ctx, j.Endpoints)
 	if !listens {
@@ -290,17 +290,17 @@ func (j *joining) step(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	action := s.decide(View{Joins: &Joiner{Name: j.Name, PeerURL: j.PeerURL, Prepared: prepared == toJoin, Overdue: j.overdue(s.members, time.Now())}})
+	action := s.decide(view{Joins: &joiner{Name: j.Name, PeerURL: j.PeerURL, Prepared: prepared == toJoin, Overdue: j.overdue(s.members, time.Now())}})
 	switch action.Kind {
-	case Start:
+	case start:
 		return j.start(s, action.Member)
-	case Remove:
+	case remove:
 		j.Log.Info("remove a member", "because", action.Reason)
 		_, err := ask(ctx, j.clients, s.through, changeFor, func(ctx context.Context, c *clientv3.Client) (*clientv3.MemberRemoveResponse, error) {
 			return c.MemberRemove(ctx, action.Member)
 		})
 		return 0, changed(err)
-	case Add:
+	case add:
 		// The note comes first: whatever member of this machine there is from here on was
 		// added for this directory, also if the answer is lost.
 		if err := j.data.prepare(toJoin); err != nil {

@@ -93,24 +93,24 @@ func (k *keeper) round(ctx context.Context) Status {
 			status.Problem = "etcd's alarms: " + err.Error()
 		}
 	}
-	action := s.decide(View{Masters: masters})
-	k.soon = action.Kind == Promote || action.Kind == Remove || slices.ContainsFunc(s.members, func(m Member) bool { return m.Learner })
-	if m := s.member(action.Member); action.Kind == Remove && m != nil && m.Healthy && k.Needed != nil {
+	next := s.decide(view{Masters: masters})
+	k.soon = next.Kind == promote || next.Kind == remove || slices.ContainsFunc(s.members, func(m Member) bool { return m.Learner })
+	if m := s.member(next.Member); next.Kind == remove && m != nil && m.Healthy && k.Needed != nil {
 		if why := k.Needed(ctx, *m); why != "" {
-			action = Action{Kind: None, Reason: fmt.Sprintf("member %s stays for now: %s", m.called(), why)}
+			next = action{Kind: none, Reason: fmt.Sprintf("member %s stays for now: %s", m.called(), why)}
 		}
 	}
-	status.Action = string(action.Kind) + ": " + action.Reason
-	if action.Kind == Refuse {
-		status.Refusal = action.Reason
+	status.Action = string(next.Kind) + ": " + next.Reason
+	if next.Kind == refuse {
+		status.Refusal = next.Reason
 		return status
 	}
-	switch err := k.apply(ctx, s, action, masters); {
+	switch err := k.apply(ctx, s, next, masters); {
 	case errors.Is(err, rpctypes.ErrUnhealthy), errors.Is(err, rpctypes.ErrMemberLearnerNotReady):
-		// Both end by themselves: where they would not, Decide has refused.
+		// Both end by themselves: where they would not, decide has refused.
 		status.Action += fmt.Sprintf("; not yet: %v", changed(err))
 	case err != nil:
-		status.Refusal = fmt.Sprintf("%s failed (%s): %v", action.Kind, action.Reason, err)
+		status.Refusal = fmt.Sprintf("%s failed (%s): %v", next.Kind, next.Reason, err)
 	}
 	return status
 }
@@ -141,13 +141,13 @@ func (k *keeper) remember(s *seen, masters []Master) {
 	k.clients.only(urls)
 }
 
-func (k *keeper) apply(ctx context.Context, s *seen, action Action, masters []Master) (err error) {
+func (k *keeper) apply(ctx context.Context, s *seen, action action, masters []Master) (err error) {
 	switch action.Kind {
-	case Promote:
+	case promote:
 		_, err = ask(ctx, k.clients, s.through, changeFor, func(ctx context.Context, c *clientv3.Client) (*clientv3.MemberPromoteResponse, error) {
 			return c.MemberPromote(ctx, action.Member)
 		})
-	case Remove:
+	case remove:
 		if m := s.member(action.Member); m != nil && m.Leader {
 			k.handOver(ctx, s, m, masters)
 		}

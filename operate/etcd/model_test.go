@@ -11,7 +11,7 @@ import (
 
 // model is a cluster without processes: machines that are on or off, with a disk that holds
 // a member's data or nothing, and the members as etcd would list them. Its rules are
-// etcd's, and its checks are written without Decide's own words.
+// etcd's, and its checks are written without decide's own words.
 type model struct {
 	t       fataler
 	next    uint64
@@ -72,7 +72,7 @@ func tally(members []Member) (healthy, voters, learners int) {
 }
 
 // apply carries an action out and checks what has to hold after each.
-func (m *model) apply(a Action, joins string) {
+func (m *model) apply(a action, joins string) {
 	m.t.Helper()
 	before := m.seen()
 	m.note("%s %d: %s", a.Kind, a.Member, a.Reason)
@@ -81,25 +81,25 @@ func (m *model) apply(a Action, joins string) {
 	}
 	i := slices.IndexFunc(m.members, func(x Member) bool { return x.ID == a.Member })
 	switch a.Kind {
-	case None, Refuse:
+	case none, refuse:
 		return
-	case Add:
+	case add:
 		if slices.ContainsFunc(m.members, func(x Member) bool { return machineOf(x) == joins || x.Name == joins }) {
 			m.fail("%s has two members", joins)
 		}
 		m.prepared[joins] = true
 		m.members = append(m.members, Member{ID: m.next, Learner: true, PeerURLs: []string{peer(joins)}})
 		m.next++
-	case Start:
+	case start:
 		if i < 0 || machineOf(m.members[i]) != joins || m.members[i].Name != "" {
 			m.fail("%s starts what is not its own new member", joins)
 		}
-	case Promote:
+	case promote:
 		if i < 0 || !before[i].Learner || !before[i].Healthy {
 			m.fail("promotes what is not a healthy learner")
 		}
 		m.members[i].Learner = false
-	case Remove:
+	case remove:
 		if i < 0 {
 			m.fail("removes a member that is not there")
 		}
@@ -148,9 +148,9 @@ func (m *model) join(name string, impatient bool) {
 			overdue = x.ID
 		}
 	}
-	a := Decide(View{Members: m.seen(), Joins: &Joiner{Name: name, PeerURL: peer(name), Prepared: m.prepared[name], Overdue: overdue}})
+	a := decide(view{Members: m.seen(), Joins: &joiner{Name: name, PeerURL: peer(name), Prepared: m.prepared[name], Overdue: overdue}})
 	m.apply(a, name)
-	if a.Kind != Start {
+	if a.Kind != start {
 		return
 	}
 	i := slices.IndexFunc(m.members, func(x Member) bool { return x.ID == a.Member })
@@ -163,7 +163,7 @@ func (m *model) keep() {
 	if len(m.plan) == 0 {
 		return
 	}
-	m.apply(Decide(View{Members: m.seen(), Masters: masters(m.plan...)}), "")
+	m.apply(decide(view{Members: m.seen(), Masters: masters(m.plan...)}), "")
 	for i := range m.members { // learners read on
 		if m.members[i].Learner && m.members[i].Name != "" {
 			m.members[i].Index = 1000
@@ -295,13 +295,13 @@ func (m *model) loseDisk(name string) {
 // TestModelFails protects the tests above from a model that lets everything pass.
 func TestModelFails(t *testing.T) {
 	for name, bad := range map[string]func(*model){
-		"removing a healthy one of two, the other being off": func(m *model) { m.apply(Action{Remove, 101, "x"}, "") },
+		"removing a healthy one of two, the other being off": func(m *model) { m.apply(action{remove, 101, "x"}, "") },
 		"a second learner": func(m *model) {
-			m.apply(Action{Add, 0, "x"}, "m4")
-			m.apply(Action{Add, 0, "x"}, "m5")
+			m.apply(action{add, 0, "x"}, "m4")
+			m.apply(action{add, 0, "x"}, "m5")
 		},
-		"a second member of a machine": func(m *model) { m.apply(Action{Add, 0, "x"}, "m2") },
-		"removing the plan's":          func(m *model) { m.apply(Action{Remove, 100, "x"}, "") },
+		"a second member of a machine": func(m *model) { m.apply(action{add, 0, "x"}, "m2") },
+		"removing the plan's":          func(m *model) { m.apply(action{remove, 100, "x"}, "") },
 	} {
 		r := &recorder{}
 		m := newModel(r)

@@ -161,15 +161,15 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// decide is Decide, of members that a quorum vouches for. One that is cut off may list as
+// decide asks the function of that name, about members that a quorum vouches for. One that is cut off may list as
 // voters whom the others have removed long ago.
-func (s *seen) decide(v View) Action {
+func (s *seen) decide(v view) action {
 	v.Members = s.members
-	action := Decide(v)
-	if s.alone && action.Kind != Refuse {
-		return Action{Kind: Refuse, Reason: fmt.Sprintf("there is no quorum, or an election goes on: %s knows no leader", s.through)}
+	next := decide(v)
+	if s.alone && next.Kind != refuse {
+		return action{Kind: refuse, Reason: fmt.Sprintf("there is no quorum, or an election goes on: %s knows no leader", s.through)}
 	}
-	return action
+	return next
 }
 
 // besides is the endpoint of a healthy voter other than this one.
