@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"craton.dev/craton/bootstrap"
 	"craton.dev/craton/machines/local"
 	"craton.dev/craton/verify"
 )
@@ -14,6 +16,7 @@ func verifyCommand() *cobra.Command {
 	var from, to []string
 	var rounds int
 	var static staticInput
+	var traffic bool
 	cmd := &cobra.Command{
 		Use:     "verify",
 		GroupID: groupCluster,
@@ -34,10 +37,15 @@ which is compared with the plan of the cluster file: the rules of a router betwe
 or, with --machine, those of one machine. --watch goes on: it reads the fabric's rules every second, and says how they
 are each time they have changed.
 
+With --traffic nothing is sent or compared: it says which clauses let how many connections through since the fabric
+was made, which connections there are now and since when, which clauses were never used, and of the packets in the
+fabric's log of drops, whose rate is limited, what they would have been.
+
 Exit code 3 where anything is not as planned, or unknown.`,
 		Example: `  craton verify
   craton verify --static
   craton verify --static --watch
+  craton verify --traffic
   craton render nftables | craton verify --static --rules -
   craton verify --static --rules worker-1.json --machine demo-worker-1
   craton verify --from user --to demo-master-1
@@ -49,6 +57,7 @@ Exit code 3 where anything is not as planned, or unknown.`,
 	cmd.Flags().StringSliceVar(&to, "to", nil, "probe these only")
 	cmd.Flags().IntVar(&rounds, "rounds", 3, "how often to probe a port that does not answer, 1 to 8")
 	static.flags(cmd, &file)
+	cmd.Flags().BoolVar(&traffic, "traffic", false, "say which clauses were used by whom, and what was dropped; send nothing")
 	out := addOutputFlag(cmd, format[*verify.Verification]{"table", verify.WriteTable},
 		jsonFormat[*verify.Verification](), yamlFormat[*verify.Verification]())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -60,6 +69,11 @@ Exit code 3 where anything is not as planned, or unknown.`,
 		}
 		if err := static.check(cmd); err != nil {
 			return err
+		}
+		for _, flag := range []string{"static", "from", "to", "rounds"} {
+			if traffic && cmd.Flags().Changed(flag) {
+				return usage("--traffic sends nothing and compares nothing: leave --%s out", flag)
+			}
 		}
 		if static.watch {
 			return static.follow(cmd, file, name, func(v *verify.Verification) error { return out.print(cmd.OutOrStdout(), v) })
@@ -77,6 +91,9 @@ Exit code 3 where anything is not as planned, or unknown.`,
 		}
 		if err := needRoot("verify"); err != nil {
 			return err
+		}
+		if traffic {
+			return printTraffic(cmd, c, out.chosen)
 		}
 		if err := c.Restore(cmd.Context()); err != nil {
 			return err
@@ -110,6 +127,32 @@ Exit code 3 where anything is not as planned, or unknown.`,
 		return verdict(cmd, out, v)
 	}
 	return cmd
+}
+
+// printTraffic prints who has used what of a running cluster.
+func printTraffic(cmd *cobra.Command, c *bootstrap.Cluster, chosen string) error {
+	out := &output[*verify.Traffic]{chosen: chosen, formats: []format[*verify.Traffic]{
+		{"table", verify.WriteTraffic}, jsonFormat[*verify.Traffic](), yamlFormat[*verify.Traffic](),
+	}}
+	var seen verify.Seen
+	var err error
+	if seen.Since, err = c.Platform.Counting(); err != nil {
+		return fmt.Errorf("cluster %s does not run here, so there is no traffic: %w", c.Plan.Cluster, err)
+	}
+	if seen.Clauses, _, err = c.Platform.Counters(cmd.Context()); err != nil {
+		return err
+	}
+	if seen.Flows, err = c.Platform.Flows(); err != nil {
+		return err
+	}
+	if seen.Drops, _, err = c.Platform.Drops(0); err != nil {
+		return err
+	}
+	t, err := verify.Traffics(c.Plan, seen)
+	if err != nil {
+		return err
+	}
+	return out.print(cmd.OutOrStdout(), t)
 }
 
 // verdict prints a verification; anything in it that is not as planned is a difference.

@@ -2,16 +2,19 @@ package test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
 	"craton.dev/craton/contract"
 	"craton.dev/craton/machines/local"
 	"craton.dev/craton/plan"
+	"craton.dev/craton/verify"
 )
 
 // drop is a line of the fabric's log of dropped packets.
@@ -92,6 +95,36 @@ func testShutPorts(t *testing.T, l *lab) {
 				return fmt.Errorf("the log of drops does not name %s → %s", address, at)
 			})
 		})
+	}
+	t.Run("traffic", func(t *testing.T) { l.traffic(t, master) })
+}
+
+// traffic protects what verify --traffic tells: of a cluster that has worked for a while it knows clauses that were
+// used and connections by them, and it names who knocked at a master's door in vain.
+func (l *lab) traffic(t *testing.T, master plan.Machine) {
+	out, err := l.craton("verify", "--traffic", "--cluster", l.name, "--output", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got verify.Traffic
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"worker.egress.images", "worker.egress.dns"} {
+		i := slices.IndexFunc(got.Clauses, func(u verify.Used) bool { return u.Clause == id })
+		if i < 0 || got.Clauses[i].Connections == 0 {
+			t.Errorf("no connection by %s, without which no worker joins", id)
+		}
+	}
+	if !slices.ContainsFunc(got.Clauses, func(u verify.Used) bool {
+		return slices.ContainsFunc(u.Now, func(g verify.FlowGroup) bool { return g.Destination == master.Name && !g.Since.IsZero() })
+	}) {
+		t.Errorf("no connection to %s, or none with its beginning: %s", master.Name, out)
+	}
+	if !slices.ContainsFunc(got.Dropped, func(r verify.Refused) bool {
+		return r.Source == string(contract.UserNetwork) && r.Destination == master.Name && r.Detail != ""
+	}) {
+		t.Errorf("nothing that was dropped on its way from the user network to %s: %+v", master.Name, got.Dropped)
 	}
 }
 

@@ -86,6 +86,15 @@ func (p *Platform) links(pl *plan.Plan) []link {
 	return ls
 }
 
+// fabricSysctls are the settings of the fabric's namespace: it routes.
+var fabricSysctls = map[string]string{
+	"net/ipv4/ip_forward":          "1",
+	"net/ipv4/conf/all/rp_filter":  "0",
+	"net/ipv6/conf/all/forwarding": "0",
+	// So that verify --traffic can say since when a connection is there.
+	"net/netfilter/nf_conntrack_timestamp": "1",
+}
+
 // prepareNetwork makes the namespaces and links that are missing.
 func (p *Platform) prepareNetwork(pl *plan.Plan) error {
 	if err := p.claim(); err != nil {
@@ -97,11 +106,7 @@ func (p *Platform) prepareNetwork(pl *plan.Plan) error {
 	}
 	defer fabric.Close()
 	if err := namespace.Do(fabric, func() error {
-		return setSysctls(map[string]string{
-			"net/ipv4/ip_forward":          "1",
-			"net/ipv4/conf/all/rp_filter":  "0",
-			"net/ipv6/conf/all/forwarding": "0",
-		})
+		return setSysctls(fabricSysctls)
 	}); err != nil {
 		return err
 	}
