@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 )
 
 // Cmd is a program to run. The zero values of the optional fields mean: no input, this
@@ -111,7 +112,7 @@ func tail(s string) string {
 	s = strings.TrimSpace(s)
 	const most = 800
 	if len(s) > most {
-		s = "…" + s[len(s)-most:]
+		s = "…" + strings.TrimLeftFunc(s[len(s)-most:], func(r rune) bool { return r == utf8.RuneError }) // no half of a letter
 	}
 	return s
 }

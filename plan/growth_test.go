@@ -4,7 +4,9 @@ import (
 	"io"
 	"net/netip"
 	"runtime"
+	"syscall"
 	"testing"
+	"time"
 
 	"craton.dev/craton/cluster"
 	"craton.dev/craton/contract"
@@ -49,6 +51,34 @@ func TestGrowthIsLinear(t *testing.T) {
 		if few == 0 || many > 5*few {
 			t.Errorf("%s: %d bytes for 1,000 workers, %d for 4,000", name, few, many)
 		}
+	}
+}
+
+// TestFiveThousand protects what a large cluster costs: its plan is made, and written for other tools, in
+// less than a second and 200 MiB. The second is the processor's, so that a busy host does not fail it.
+func TestFiveThousand(t *testing.T) {
+	if testing.Short() {
+		t.Skip("time and memory are not asked about with -short: the race detector uses much of both")
+	}
+	runtime.GC()
+	var before, after syscall.Rusage
+	var base, now runtime.MemStats
+	runtime.ReadMemStats(&base)
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteJSON(io.Discard, made(t, sized(5000))); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &after); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&now)
+	took := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	allocated := now.TotalAlloc - base.TotalAlloc // at no moment is there more
+	t.Logf("%s, %d MiB", took, allocated>>20)
+	if took > time.Second || allocated > 200<<20 {
+		t.Errorf("the plan of 5,000 workers took %s and %d MiB: expected 1 s and 200 MiB at most", took, allocated>>20)
 	}
 }
 
