@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -42,6 +45,8 @@ func TestBadDocuments(t *testing.T) {
 		"an access of azure's":   {tf(`{"address": "azurerm_network_security_group.x", "type": "azurerm_network_security_group", "values": {"security_rule": [{"direction": "Inbound", "access": "Maybe"}]}}`), `azurerm_network_security_group.x: security_rule[0] : access is "Maybe"`},
 		"a family":               {tf(`{"address": "openstack_networking_secgroup_v2.g", "type": "openstack_networking_secgroup_v2", "values": {"id": "g"}}, {"address": "openstack_networking_secgroup_rule_v2.x", "type": "openstack_networking_secgroup_rule_v2", "values": {"direction": "ingress", "security_group_id": "g", "ethertype": "IPX"}}`), `openstack_networking_secgroup_rule_v2.x: ethertype is "IPX"`},
 		"whose rules":            {"table inet f { chain i { type filter hook input priority 0; accept; } }", "doc: nothing says whose rules these are"},
+		"a network policy":       {"apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n", "doc: there are no rules to audit: doc is left out: Kubernetes' network policies are about pods"},
+		"network ACLs alone":     {`{"NetworkAcls": [{"NetworkAclId": "acl-1", "Associations": [{"SubnetId": "subnet-1"}]}]}`, "acl-1: network ACLs are not understood"},
 		"no rules":               {"# nothing\n", "doc: there are no rules in it"},
 	} {
 		_, err := audit.Run([]audit.Source{{Name: "doc", Data: []byte(test.text)}}, audit.Options{})
@@ -187,4 +192,34 @@ func TestAzureLayers(t *testing.T) {
 	if _, a := verdict(subnet); !strings.Contains(fmt.Sprint(a.NotUnderstood), "audit them as two roles") {
 		t.Errorf("two groups of one kind are not named: %v", a.NotUnderstood)
 	}
+}
+
+// Whatever the bytes, an audit ends with a report that every format can print, or with an error.
+func FuzzRun(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.*")
+	if err != nil || len(files) < 8 {
+		f.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	opt := audit.Options{
+		Roles: map[contract.Role][]string{contract.Master: {"10.0.0.10"}, contract.Worker: {"10.0.1.0/24"}},
+		Peers: map[contract.Peer][]string{contract.UserNetwork: {"10.8.0.0/16"}},
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a, err := audit.Run([]audit.Source{{Name: "worker.fuzz", Data: data}}, opt)
+		if err != nil {
+			return
+		}
+		for _, write := range []func(io.Writer, *audit.Audit) error{audit.WriteTable, audit.WriteSARIF, audit.WriteHTML} {
+			if err := write(io.Discard, a); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -51,6 +52,9 @@ func survey(sources []Source, opt Options) (*surveyed, error) {
 			return nil, err
 		}
 	}
+	if len(s.files)+len(s.cloud.Groups) == 0 {
+		return nil, fmt.Errorf("%s: there are no rules to audit: %s", sources[0].Name, strings.Join(s.nothing(), "; "))
+	}
 	if opt.Cluster != nil {
 		var err error
 		if s.plan, err = plan.Make(opt.Cluster); err != nil {
@@ -82,12 +86,28 @@ func survey(sources []Source, opt Options) (*surveyed, error) {
 	return s, s.look()
 }
 
+// nothing says what there is in documents without rules.
+func (s *surveyed) nothing() []string {
+	out := slices.Clone(s.guesses)
+	for _, n := range s.cloud.Notes {
+		out = append(out, n.Place.String()+": "+n.Text)
+	}
+	return out
+}
+
 func (s *surveyed) guess(format string, args ...any) {
 	s.guesses = append(s.guesses, fmt.Sprintf(format, args...))
 }
 
+// policies finds Kubernetes' network policies, as YAML or as JSON.
+var policies = regexp.MustCompile(`(?m)^\s*"?kind"?: *"?(Global|Cilium|CiliumClusterwide|Admin)?NetworkPolicy"?\s*,?\s*$`)
+
 // read adds one document; its kind is seen from its content.
 func (s *surveyed) read(src Source) error {
+	if policies.Match(src.Data) {
+		s.guess("%s is left out: %s", src.Name, terraform.NetworkPolicies)
+		return nil
+	}
 	start := bytes.TrimLeft(src.Data, " \t\r\n\ufeff")
 	if len(start) > 0 && (start[0] == '{' || start[0] == '[') {
 		var kinds map[string]json.RawMessage
@@ -99,6 +119,8 @@ func (s *surveyed) read(src Source) error {
 		switch has := func(key string) bool { _, ok := kinds[key]; return ok }; {
 		case has("nftables"):
 			return s.readRules(src)
+		case has("NetworkAcls"):
+			doc, err = aws.ReadACLs(src.Name, src.Data)
 		case has("SecurityGroups"), has("SecurityGroupRules"):
 			doc, err = aws.Read(src.Name, src.Data)
 		case has("terraform_version"), has("planned_values"), has("values") && has("format_version"), has("resources") && has("version"):
@@ -114,6 +136,7 @@ func (s *surveyed) read(src Source) error {
 		s.cloud.Networks = append(s.cloud.Networks, doc.Networks...)
 		s.cloud.Users = append(s.cloud.Users, doc.Users...)
 		s.cloud.Notes = append(s.cloud.Notes, doc.Notes...)
+		s.guesses = append(s.guesses, doc.LeftOut...)
 		return nil
 	}
 	return s.readRules(src)

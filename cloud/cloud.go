@@ -23,6 +23,8 @@ type Document struct {
 	// Users are machines, or templates of them, with the groups that they have.
 	Users []User
 	Notes []filter.Note
+	// LeftOut are sentences about what has nothing to do with machines' ports.
+	LeftOut []string
 }
 
 // User is something that has groups.

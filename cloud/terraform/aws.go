@@ -48,6 +48,9 @@ func awsGroup(r *reader, one *resource) error {
 			if err := in.fill(rule); err != nil {
 				return fmt.Errorf("%s[%d]: %w", section, i, err)
 			}
+			if err := r.prefixLists(rule, one, "", in.PrefixLists); err != nil {
+				return fmt.Errorf("%s[%d]: %w", section, i, err)
+			}
 			rule.Peers = append(rule.Peers, r.inlineGroups(one, section, in)...)
 			if in.Self {
 				rule.Peers = append(rule.Peers, cloud.Peer{Group: one.Address})
@@ -149,8 +152,61 @@ func (in awsInline) fill(rule *cloud.Rule) error {
 	if err := in.Cidr6.prefixes(rule); err != nil {
 		return err
 	}
-	for _, p := range in.PrefixLists {
-		rule.Peers = append(rule.Peers, cloud.Peer{Unknown: "prefix list " + p})
+	return nil
+}
+
+// awsPrefixList reads aws_ec2_managed_prefix_list. One whose entries are not all known yet stays unknown.
+func awsPrefixList(r *reader, one *resource) error {
+	var v struct {
+		Entries []struct {
+			Cidr string `json:"cidr"`
+		} `json:"entry"`
+	}
+	if err := decode(one, &v); err != nil {
+		return err
+	}
+	list := []string{}
+	for _, e := range v.Entries {
+		if e.Cidr == "" {
+			return nil
+		}
+		list = append(list, e.Cidr)
+	}
+	if len(list) == 0 {
+		return nil // entries are resources of their own, or not known yet
+	}
+	if r.lists == nil {
+		r.lists = map[*resource][]string{}
+	}
+	r.lists[one] = list
+	return nil
+}
+
+// prefixLists adds prefix lists to a rule's peers: with their networks where the document has them.
+func (r *reader) prefixLists(rule *cloud.Rule, one *resource, attribute string, ids values) error {
+	known, all := ids.split()
+	var of []*resource
+	for _, id := range known {
+		if to := r.byID[id]; to != nil {
+			of = append(of, to)
+		} else {
+			rule.Peers = append(rule.Peers, cloud.Peer{Unknown: "prefix list " + id})
+		}
+	}
+	if !all || r.unknown(one, attribute) {
+		later := r.follow(one, attribute)
+		if len(later) == 0 {
+			rule.Peers = append(rule.Peers, cloud.Peer{Unknown: "a prefix list that is not known before it is applied"})
+		}
+		of = append(of, later...)
+	}
+	for _, to := range of {
+		if r.lists[to] == nil {
+			rule.Peers = append(rule.Peers, cloud.Peer{Unknown: "prefix list " + to.Address})
+		}
+		if err := rule.AddPrefixes(r.lists[to]...); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -182,6 +238,9 @@ func awsRule(r *reader, one *resource) error {
 	}
 	rule := &cloud.Rule{Place: r.place(one), Out: v.Type == "egress", Peers: []cloud.Peer{}}
 	if err := v.fill(rule); err != nil {
+		return err
+	}
+	if err := r.prefixLists(rule, one, "prefix_list_ids", v.PrefixLists); err != nil {
 		return err
 	}
 	if name, ok := r.group(one, "source_security_group_id", v.Source); ok {
@@ -226,8 +285,8 @@ func awsOneRule(r *reader, one *resource) error {
 	if err := rule.AddPrefixes(v.Cidr, v.Cidr6); err != nil {
 		return err
 	}
-	if v.PrefixList != "" {
-		rule.Peers = append(rule.Peers, cloud.Peer{Unknown: "prefix list " + v.PrefixList})
+	if err := r.prefixLists(rule, one, "prefix_list_id", named(v.PrefixList)); err != nil {
+		return err
 	}
 	if name, ok := r.group(one, "referenced_security_group_id", v.Referenced); ok {
 		rule.Peers = append(rule.Peers, cloud.Peer{Group: name})

@@ -98,6 +98,7 @@ type reader struct {
 	modules   map[string]*moduleConfig  // by address without indices
 	byAddress map[string]*resource      // with and without indices
 	byID      map[string]*resource
+	lists     map[*resource][]string // prefix lists that are known whole
 }
 
 func (r *reader) module(m module, depth int) error {
@@ -183,8 +184,11 @@ var related = []string{
 	"aws_security_group", "aws_vpc_security_group", "aws_network_acl", "aws_default_security_group", "aws_default_network_acl", "aws_networkfirewall",
 	"azurerm_network_security", "azurerm_firewall", "azurerm_subnet_network_security", "azurerm_network_manager_security",
 	"google_compute_firewall", "google_compute_network_firewall", "google_compute_region_network_firewall", "google_compute_organization_security",
-	"openstack_networking_secgroup", "openstack_compute_secgroup", "openstack_fw_", "kubernetes_network_policy",
+	"openstack_networking_secgroup", "openstack_compute_secgroup", "openstack_fw_",
 }
+
+// NetworkPolicies says why Kubernetes' network policies are left out.
+const NetworkPolicies = "Kubernetes' network policies are about pods and say nothing of machines' ports"
 
 // build makes the document's groups.
 func (r *reader) build() error {
@@ -218,6 +222,10 @@ func (r *reader) build() error {
 		}
 	}
 	for _, one := range r.resources {
+		if strings.HasPrefix(one.Type, "kubernetes_network_policy") {
+			r.doc.LeftOut = append(r.doc.LeftOut, r.place(one).String()+" is left out: "+NetworkPolicies)
+			continue
+		}
 		if known[one.Type] {
 			continue
 		}

@@ -94,6 +94,31 @@ func TestInlineRulesInAnotherOrder(t *testing.T) {
 	}
 }
 
+// A prefix list of the document is the networks in it, by its id or by a reference; one whose entries are not known
+// yet, or stand elsewhere, is unknown.
+func TestPrefixLists(t *testing.T) {
+	const list = `{"address": "aws_ec2_managed_prefix_list.office", "type": "aws_ec2_managed_prefix_list", "values": {"id": %s, "entry": [%s]}}`
+	for name, test := range map[string]struct{ id, entries, list, references, want string }{
+		"by its id":          {`"pl-1"`, `{"cidr": "192.0.2.0/24"}, {"cidr": "198.51.100.0/24"}`, `["pl-1"]`, ``, "from 192.0.2.0/24, 198.51.100.0/24"},
+		"by a reference":     {`null`, `{"cidr": "192.0.2.0/24"}`, `[null]`, `"prefix_list_ids": {"references": ["aws_ec2_managed_prefix_list.office.id", "aws_ec2_managed_prefix_list.office"]}`, "from 192.0.2.0/24"},
+		"an entry not known": {`"pl-1"`, `{"cidr": "192.0.2.0/24"}, {}`, `["pl-1"]`, ``, "from prefix list aws_ec2_managed_prefix_list.office"},
+		"entries elsewhere":  {`"pl-1"`, ``, `["pl-1"]`, ``, "from prefix list aws_ec2_managed_prefix_list.office"},
+		"another's":          {`"pl-1"`, `{"cidr": "192.0.2.0/24"}`, `["pl-2"]`, ``, "from prefix list pl-2"},
+		"not known at all":   {`"pl-1"`, `{"cidr": "192.0.2.0/24"}`, `[null]`, ``, "from a prefix list that is not known before it is applied"},
+	} {
+		doc, err := terraform.Read("plan", []byte(`{"terraform_version": "1", "planned_values": {"root_module": {"resources": [`+
+			strings.Replace(strings.Replace(list, "%s", test.id, 1), "%s", test.entries, 1)+`,
+			{"address": "aws_security_group_rule.r", "type": "aws_security_group_rule", "values": {"security_group_id": "sg-1", "type": "ingress", "protocol": "tcp", "from_port": 22, "to_port": 22, "prefix_list_ids": `+test.list+`}}]}},
+			"configuration": {"root_module": {"resources": [{"address": "aws_security_group_rule.r", "expressions": {`+test.references+`}}]}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := doc.Groups[0].Rules[0].Text; got != "allow in tcp 22 "+test.want {
+			t.Errorf("%s: %s, expected %s", name, got, test.want)
+		}
+	}
+}
+
 // An address of a plan is found without its indices, also where these hold brackets, quotes
 // and dots.
 func TestIndices(t *testing.T) {

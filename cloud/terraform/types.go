@@ -9,6 +9,8 @@ func groupTypes() map[string]reading {
 		"aws_security_group":             awsGroup,
 		"aws_default_security_group":     awsGroup,
 		"azurerm_network_security_group": azureGroup,
+		// What rules refer to.
+		"aws_ec2_managed_prefix_list": awsPrefixList,
 		// Names of machines that rules are for, or from.
 		"azurerm_application_security_group": label("name"),
 		"google_service_account":             label("email", "account_id"),
