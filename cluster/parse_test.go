@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
 
 	"craton.dev/craton/golden"
 )
@@ -191,5 +193,41 @@ func TestExamples(t *testing.T) {
 		if _, err := Load(path); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// What the pages show of cluster files can be typed as it stands, a part of a file after the cluster's name.
+func TestPages(t *testing.T) {
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, path := range append(pages, "../README.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1) {
+			var kind struct{ Kind, Name string }
+			if err := yaml.Unmarshal(block[1], &kind); err != nil {
+				t.Errorf("%s: %v in\n%s", path, err, block[1])
+				continue
+			}
+			if kind.Kind != "" && kind.Kind != "Cluster" {
+				continue
+			}
+			file := block[1]
+			if kind.Name == "" {
+				file = append([]byte("name: demo\n"), file...)
+			}
+			shown++
+			if _, err := Parse(filepath.Base(path), file); err != nil {
+				t.Errorf("%v in\n%s", err, file)
+			}
+		}
+	}
+	if shown < 8 {
+		t.Errorf("%d parts of cluster files were found in %d pages", shown, len(pages)+1)
 	}
 }
