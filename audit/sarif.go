@@ -3,6 +3,8 @@ package audit
 import (
 	"encoding/json"
 	"io"
+	"net/url"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -107,20 +109,25 @@ func WriteSARIF(w io.Writer, a *Audit) error {
 
 var lined = regexp.MustCompile(`^([^\n]*?):([0-9]+)(: |$)`)
 
-// located is the place that evidence begins with: file and line, or file and name.
+// located is the place that evidence begins with: file and line, file and name, or a file.
 func located(evidence string) sarifLocation {
 	p := &sarifPhysical{}
 	if m := lined.FindStringSubmatch(evidence); m != nil {
-		p.Artifact.URI = m[1]
+		p.Artifact.URI = uri(m[1])
 		if n, err := strconv.Atoi(m[2]); err == nil && n > 0 {
 			p.Region = &sarifRegion{n}
 		}
 		return sarifLocation{Physical: p}
 	}
-	file, rest, ok := strings.Cut(evidence, ": ")
-	if !ok {
-		return sarifLocation{Logical: []sarifLogical{{evidence}}}
+	file, rest, named := strings.Cut(evidence, ": ")
+	p.Artifact.URI = uri(file)
+	// Code hosts ask for a line: of a name in a document of JSON it is the first one.
+	p.Region = &sarifRegion{1}
+	if !named {
+		return sarifLocation{Physical: p}
 	}
-	p.Artifact.URI = file
 	return sarifLocation{Physical: p, Logical: []sarifLogical{{rest}}}
 }
+
+// uri is a file's name as SARIF has it.
+func uri(file string) string { return (&url.URL{Path: filepath.ToSlash(file)}).String() }
