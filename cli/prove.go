@@ -24,7 +24,8 @@ import (
 
 func proveCommand() *cobra.Command {
 	var file, name string
-	var clauses []string
+	var clauses, merge []string
+	var part string
 	var brief, keep, again bool
 	cmd := &cobra.Command{
 		Use:     "prove",
@@ -49,6 +50,8 @@ than predicted.`,
 		Example: `  craton prove
   craton prove --clause worker.ingress.kubelet
   craton prove -o html > proof.html
+  craton prove --part 1/2 --results one.json      # and 2/2 on another host
+  craton prove --merge one.json,two.json -o json > whole.json
   craton prove -o json | jq '.necessary[] | select(.verdict == "redundant")'`,
 		Args: noArgs,
 	}
@@ -57,6 +60,9 @@ than predicted.`,
 	cmd.Flags().BoolVar(&brief, "brief", false, "try only what takes no machine's services away")
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave a cluster that was brought up for it")
 	cmd.Flags().BoolVar(&again, "again", false, "begin anew instead of where an earlier run was stopped")
+	cmd.Flags().StringVar(&part, "part", "", "take out one part of the clauses only, such as 1/4: other hosts may take the others out of clusters of the same file")
+	cmd.Flags().StringSliceVar(&merge, "merge", nil, "print the results in these files, one for each part, as one proof, and try nothing")
+	cmd.MarkFlagsMutuallyExclusive("part", "clause")
 	results := addResultFlags(cmd, "clause", "8m", "in the cluster's folder")
 	out := addOutputFlag(cmd, format[*prove.Proof]{"table", prove.WriteTable}, jsonFormat[*prove.Proof](),
 		format[*prove.Proof]{"html", prove.WriteHTML},
@@ -68,6 +74,20 @@ than predicted.`,
 		for _, id := range clauses {
 			if c, ok := contract.ByID(id); !ok || len(c.Ports) == 0 {
 				return usage("--clause %s: the contract has no such clause that opens ports: craton contract lists them", id)
+			}
+		}
+		if len(merge) > 0 {
+			proof, err := merged(merge)
+			if err != nil {
+				return &exitError{exitUsage, err}
+			}
+			return out.print(cmd.OutOrStdout(), proof)
+		}
+		var own prove.Part
+		if part != "" {
+			var err error
+			if own, err = prove.ParsePart(part); err != nil {
+				return usage("--part %w", err)
 			}
 		}
 		if results.page != "" {
@@ -94,7 +114,7 @@ than predicted.`,
 				return err
 			}
 		}
-		proof, err := experiment(cmd.Context(), c, prove.Options{Clauses: clauses, Brief: brief, For: results.limit, File: results.file, Progress: p.say})
+		proof, err := experiment(cmd.Context(), c, prove.Options{Clauses: clauses, Part: own, Brief: brief, For: results.limit, File: results.file, Progress: p.say})
 		err = errors.Join(err, down())
 		p.end()
 		var insufficient *prove.NotSufficient
@@ -110,6 +130,19 @@ than predicted.`,
 		return err
 	}
 	return cmd
+}
+
+// merged is the proof whose parts are in some files.
+func merged(files []string) (*prove.Proof, error) {
+	var parts []*prove.Proof
+	for _, file := range files {
+		p, err := prove.Read(file)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p)
+	}
+	return prove.Merge(parts...)
 }
 
 // clusterToProve opens the cluster, which is brought up where its file's does not run.

@@ -29,6 +29,8 @@ type Proof struct {
 	Key string `json:"key"`
 	// Past is set by who knows that the contract, the plan or the operations have changed since.
 	Past bool `json:"-"`
+	// Part is which part of a proof it is; "" is all of it.
+	Part string `json:"part,omitempty"`
 	// Plan is that of the cluster's file today, where somebody knows it.
 	Plan *plan.Plan `json:"-"`
 	// Complete is set where every clause had its turn, with all operations.

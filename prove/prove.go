@@ -7,7 +7,8 @@
 // operation is tried (package operation) nor how a cluster is made (package bootstrap).
 //
 // Files: prove.go (the experiment), judge.go (what it has shown), proof.go (what comes of it),
-// results.go (a file to go on from), table.go, page.go, markdown.go (how it is printed).
+// results.go (a file to go on from), part.go (one of
+// several that hosts make at the same time), table.go, page.go, markdown.go (how it is printed).
 package prove
 
 import (
@@ -41,6 +42,8 @@ type Options struct {
 	Operations []operation.Operation
 	// Clauses are those to take out; nil is every one that opens something.
 	Clauses []string
+	// Part is the part of these to take out; the zero value is all.
+	Part Part
 	// Brief leaves out the operations that take a machine's services away.
 	Brief bool
 	// For ends the experiment after the clause during which so much time has passed; 0 is never.
@@ -103,6 +106,7 @@ func Run(ctx context.Context, opt Options) (*Proof, error) {
 	slices.SortStableFunc(clauses, func(a, b string) int {
 		return len(operation.Predicted(opt.Plan, a)) - len(operation.Predicted(opt.Plan, b))
 	})
+	clauses = opt.Part.of(clauses)
 	for i, id := range clauses {
 		if proof.has(id) {
 			continue
@@ -120,7 +124,7 @@ func Run(ctx context.Context, opt Options) (*Proof, error) {
 			return proof, err
 		}
 	}
-	proof.Complete = opt.Clauses == nil && !opt.Brief
+	proof.Complete = opt.Clauses == nil && !opt.Brief && opt.Part.Of < 2
 	proof.Ended = time.Now().UTC().Truncate(time.Second)
 	return proof, r.keep()
 }

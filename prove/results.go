@@ -34,7 +34,7 @@ func begin(opt Options) (*Proof, error) {
 		return nil, err
 	}
 	fresh := &Proof{
-		Kind: "Proof", Cluster: opt.Plan.Cluster, Profile: opt.Plan.Profile, Shape: shape(opt.Plan.File), Key: key,
+		Kind: "Proof", Cluster: opt.Plan.Cluster, Profile: opt.Plan.Profile, Shape: shape(opt.Plan.File), Key: key, Part: opt.Part.String(),
 		Began: time.Now().UTC().Truncate(time.Second), Necessary: []Necessity{},
 		Sufficient: Sufficient{Operations: []Result{}, Untested: []Untried{}},
 	}
@@ -50,6 +50,9 @@ func begin(opt Options) (*Proof, error) {
 	}
 	if old.Key != key || !old.Ended.IsZero() {
 		return fresh, nil
+	}
+	if old.Part != fresh.Part {
+		return nil, fmt.Errorf("%s holds another part of the proof (%q): name a file of its own with --results", opt.File, old.Part)
 	}
 	if opt.Progress != nil {
 		done := slices.DeleteFunc(slices.Clone(old.Necessary), func(n Necessity) bool { return len(n.Results) == 0 })
