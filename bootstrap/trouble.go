@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -189,6 +190,12 @@ type sentence struct {
 
 func (s *sentence) Error() string { return s.text }
 func (s *sentence) Unwrap() error { return s.cause }
+
+// SaysNext tells whether an error says already what was stopped or failed, and what can be done.
+func SaysNext(err error) bool {
+	_, ok := errors.AsType[*sentence](err)
+	return ok
+}
 
 // oneLine joins the lines of what programs print.
 func oneLine(text string) string {

@@ -114,8 +114,12 @@ func TestTrouble(t *testing.T) {
 	}
 	stopped, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := lone(t).trouble(stopped, "api", context.Canceled); !strings.HasPrefix(err.Error(), "stopped in step api") {
+	// What ^C has stopped is said with the next step, and craton says nothing else in its place.
+	if err := lone(t).trouble(stopped, "api", context.Canceled); !strings.HasPrefix(err.Error(), "stopped in step api: run `craton up` again") || !SaysNext(err) {
 		t.Error(err)
+	}
+	if SaysNext(context.Canceled) {
+		t.Error("a bare error is said to have the next step")
 	}
 }
 

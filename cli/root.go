@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"craton.dev/craton/bootstrap"
 )
 
 // The groups of commands in craton's help, in the order of use.
@@ -27,7 +29,7 @@ func Main() int {
 	cmd := NewCommand()
 	err := cmd.ExecuteContext(ctx)
 	if err != nil {
-		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) && !bootstrap.SaysNext(err) {
 			err = errors.New("stopped by a signal: the same command can be run again")
 		}
 		printError(cmd.ErrOrStderr(), err)
