@@ -106,8 +106,19 @@ func (r *recovery) bring(ctx context.Context) error {
 	r.c.opt.say("making data of revision %d for etcd on %s", contents.Revision, r.target.Name)
 	// A token of its own gives the cluster of members a new id: what comes back of the old one
 	// cannot take part in the new one.
-	_, err = r.on(ctx, r.target, "build", r.target.Name, peer, r.c.Name+"-"+rand.Text())
+	_, err = r.on(ctx, r.target, "build", r.target.Name, peer, r.c.Name+"-"+rand.Text(), strconv.FormatInt(revisionsAbove(contents.Revision, time.Now()), 10))
 	return err
+}
+
+// revisionsAbove is by how much the revisions of restored data go on above the snapshot's, to be
+// above all that anybody has seen: what watches from a revision that is yet to come would be told
+// of nothing till then. The microseconds since 1970 are above those of every cluster, which never
+// writes so often, and of each recovery before this one, whatever it was made of.
+func revisionsAbove(snapshot int64, now time.Time) int64 {
+	if by := now.UnixMicro() - snapshot; by > 0 {
+		return by
+	}
+	return 1_000_000_000 // a clock is wrong, or was at an earlier recovery
 }
 
 // extract takes a snapshot of the target's disk. Its etcd, which can do nothing without the

@@ -93,8 +93,8 @@ extract() {
 	k tasks exec --exec-id save "$id" /usr/local/bin/etcdctl --endpoints="http://127.0.0.1:$2" snapshot save /work/snapshot.db >/dev/null 2>&3
 }
 
-# build makes a member's data of the snapshot, beside those that are there. Revisions go on far above those
-# that anybody has seen, and all before is marked as gone: whoever watches has to read anew.
+# build makes a member's data of the snapshot, beside those that are there. Revisions go on that far above
+# the snapshot's, and all before is marked as gone: whoever watches has to read anew.
 build() {
 	for old in "$DIR"/recovery-*; do # of recoveries that were killed: copies, all of them
 		[ "$old" = "$WORK" ] || rm -rf "$old"
@@ -104,7 +104,7 @@ build() {
 	k run --rm --mount "type=bind,src=$WORK,dst=/work,options=rbind:rw" "$ETCD" "craton-build-$STAMP" \
 		/usr/local/bin/etcdutl snapshot restore /work/snapshot.db --data-dir=/work/data --name="$1" \
 		--initial-cluster="$1=$2" --initial-advertise-peer-urls="$2" --initial-cluster-token="$3" \
-		--bump-revision=1000000000 --mark-compacted
+		--bump-revision="$4" --mark-compacted
 	[ -d "$WORK/data/member/wal" ] || fail "etcdutl made no data of the snapshot"
 	chmod 700 "$WORK/data"
 }

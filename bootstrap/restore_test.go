@@ -195,7 +195,7 @@ func TestRestoreScript(t *testing.T) {
 	if err := os.Mkdir(old, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	m.must("build", "m1", "http://127.0.0.1:"+freePort(t), "token")
+	m.must("build", "m1", "http://127.0.0.1:"+freePort(t), "token", "1000000000")
 	if _, err := os.Stat(old); err == nil {
 		t.Errorf("%s stays", old)
 	}
@@ -238,6 +238,28 @@ func TestRestoreScript(t *testing.T) {
 	})
 }
 
+// TestRevisionsAbove protects those who watch while a cluster is recovered, again and again and from
+// backups of any age: the revisions that they have seen are never yet to come.
+func TestRevisionsAbove(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	const written = 100_000 // since the last recovery, in a minute
+	old := int64(2000)
+	seen := old
+	for _, snapshot := range []int64{old, 0, old, old} {
+		if snapshot == 0 {
+			snapshot = seen // of the disk
+		}
+		restored := snapshot + revisionsAbove(snapshot, now)
+		if restored <= seen {
+			t.Errorf("a snapshot of revision %d goes on at %d, and %d were seen", snapshot, restored, seen)
+		}
+		seen, now = restored+written, now.Add(time.Minute)
+	}
+	if by := revisionsAbove(seen, time.Unix(0, 0)); by < 1_000_000_000 {
+		t.Errorf("with a wrong clock, revisions go on %d above", by)
+	}
+}
+
 // TestRestoreScriptFails protects from half a recovery: without data, or with a snapshot that is
 // none, it fails with a sentence and what is there stays.
 func TestRestoreScriptFails(t *testing.T) {
@@ -257,7 +279,7 @@ func TestRestoreScriptFails(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := m.do("build", "m1", "http://127.0.0.1:1", "token"); err == nil || !strings.Contains(err.Error(), "sha256") {
+	if _, err := m.do("build", "m1", "http://127.0.0.1:1", "token", "1000000000"); err == nil || !strings.Contains(err.Error(), "sha256") {
 		t.Errorf("build of what is no snapshot: %v", err)
 	}
 	if _, err := m.do("extract", "1", "2"); err == nil || !strings.Contains(err.Error(), "no record") {
