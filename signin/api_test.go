@@ -91,15 +91,22 @@ func TestAPIServer(t *testing.T) {
 
 	t.Run("without Dex", func(t *testing.T) {
 		l.stop()
-		began := time.Now()
-		if _, err := a.admin.CoreV1().ConfigMaps("default").Get(ctx, "a", metav1.GetOptions{}); err != nil || time.Since(began) > 2*time.Second {
-			t.Errorf("with a certificate, after %v: %v", time.Since(began), err)
+		took := time.Hour
+		for range 3 { // another program may have the processor once
+			began := time.Now()
+			if _, err := a.admin.CoreV1().ConfigMaps("default").Get(ctx, "a", metav1.GetOptions{}); err != nil {
+				t.Errorf("with a certificate: %v", err)
+			}
+			took = min(took, time.Since(began))
+		}
+		if took > 2*time.Second {
+			t.Errorf("with a certificate it takes %v", took)
 		}
 		if _, err := who(ctx, a.as(t, admin.ID)); err != nil {
 			t.Errorf("with a token that is good, whose key is known: %v", err)
 		}
 		a.stop()
-		began = time.Now()
+		began := time.Now()
 		a.start()
 		t.Logf("ready without Dex after %.1f s", time.Since(began).Seconds())
 		if _, err := a.admin.CoreV1().ConfigMaps("default").Create(ctx, name("c"), metav1.CreateOptions{}); err != nil {
@@ -114,18 +121,24 @@ func TestAPIServer(t *testing.T) {
 	// As long as a token lasts a person keeps what its groups may do. The API server remembers
 	// for ten seconds more that it has checked it.
 	t.Run("a token that has ended", func(t *testing.T) {
-		l.config["expiry"].(map[string]any)["idTokens"] = "3s"
+		l.config["expiry"].(map[string]any)["idTokens"] = "6s"
 		l.start(whole)
 		a.lacks(t, l.place.Issuer, "") // it began without Dex
 		tokens := l.tokensOf(t, anna)
 		if _, err := who(ctx, a.as(t, tokens.ID)); err != nil {
 			t.Errorf("an API server that lacks nothing, with a new token: %v", err)
 		}
-		until(t, 14*time.Second, func() error {
-			if err := second(who(ctx, a.as(t, tokens.ID))); !apierrors.IsUnauthorized(err) {
-				return fmt.Errorf("still taken: %v", err)
+		const remembers = 10 * time.Second
+		until(t, time.Minute, func() error {
+			asked := time.Now()
+			err := second(who(ctx, a.as(t, tokens.ID)))
+			if apierrors.IsUnauthorized(err) {
+				return nil
 			}
-			return nil
+			if late := asked.Sub(tokens.Expires) - remembers; err == nil && late > time.Second {
+				t.Errorf("still taken %v after the API server should have forgotten it", late)
+			}
+			return fmt.Errorf("still taken: %v", err)
 		})
 		t.Logf("refused %.1f s after its end", time.Since(tokens.Expires).Seconds())
 	})

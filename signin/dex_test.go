@@ -168,7 +168,7 @@ func TestCodes(t *testing.T) {
 // A page that was left open too long takes no password any more.
 func TestExpiredPage(t *testing.T) {
 	l := newLab(t, func(config map[string]any) {
-		config["expiry"].(map[string]any)["authRequests"] = "1s"
+		config["expiry"].(map[string]any)["authRequests"] = "3s" // long enough for the page to come
 	})
 	client := l.client()
 	q := url.Values{"client_id": {dex.Client}, "response_type": {"code"}, "redirect_uri": {"http://127.0.0.1:1/callback"}, "state": {"s"}, "scope": {"openid"}}
@@ -176,7 +176,7 @@ func TestExpiredPage(t *testing.T) {
 	if err != nil || !strings.Contains(page.body, "<form") {
 		t.Fatalf("%v %+v", err, page)
 	}
-	time.Sleep(1200 * time.Millisecond)
+	time.Sleep(3200 * time.Millisecond)
 	client.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
 		if r.URL.Port() == "1" {
 			return errors.New("sent on with " + r.URL.RawQuery)

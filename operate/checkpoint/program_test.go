@@ -47,8 +47,13 @@ func TestBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { run.Process.Kill(); run.Wait() }()
-	time.Sleep(6 * time.Second)
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if stored, _, err := m.disk.Has("kube-apiserver"); err == nil && stored {
+			break
+		}
+	}
 	m.expect("it has worked", stored{checkpoint: true})
+	time.Sleep(5 * time.Second) // and goes on
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", run.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +113,7 @@ func TestRun(t *testing.T) {
 		return nil
 	}
 	var last error
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if last = healthy(); last == nil {
 			break
 		}
