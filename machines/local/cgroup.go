@@ -24,7 +24,12 @@ func hierarchies() (dirs []string, v2 bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	for _, line := range strings.Split(string(b), "\n") {
+	return hierarchiesOf(string(b))
+}
+
+// hierarchiesOf are those of a list of mounts. Where v1 and v2 are both there, the controllers are v1's.
+func hierarchiesOf(mountinfo string) (dirs []string, v2 bool, err error) {
+	for line := range strings.Lines(mountinfo) {
 		before, after, ok := strings.Cut(line, " - ")
 		fields := strings.Fields(before)
 		if !ok || len(fields) < 5 || !strings.HasPrefix(fields[4], "/sys/fs/cgroup") {
