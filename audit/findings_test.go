@@ -147,7 +147,7 @@ func lists() []list {
 				"master ingress udp 8472 → masters, workers, 10.0.0.0/16",
 				"master ingress tcp 2379-2380 → 10.0.0.0/24 but masters",
 			},
-			unknown: []string{"no rules of IPv6", "-m recent", "--mark 0x4000", "--dst-type LOCAL"},
+			unknown: []string{"no rules of IPv6", "-m recent"},
 		},
 	}
 }
@@ -249,6 +249,29 @@ func TestChangedByOneWord(t *testing.T) {
 			if !slices.ContainsFunc(all, func(s string) bool { return strings.HasPrefix(s, test.found) }) {
 				t.Errorf("%s, %s → %s: %s is not found in\n  %s", test.file, test.old, test.new, test.found, strings.Join(all, "\n  "))
 			}
+		}
+	}
+}
+
+// The evidence is the rule that decides, in the chain that filters: not one before it that was not understood and
+// only perhaps has a say, nor one that translates addresses.
+func TestEvidenceIsWhatDecides(t *testing.T) {
+	for _, l := range lists() {
+		if l.file != "kubeadm-master.rules" {
+			continue
+		}
+		a := run(t, l.opt, source(t, l.file))
+		for id, want := range map[string]string{
+			"master.ingress.ssh": l.file + ":51: -A SITE-IN -s 10.8.0.0/16", "master.ingress.vxlan": l.file + ":15: policy of chain INPUT",
+			"master.egress.dns": l.file + ":17: policy of chain OUTPUT",
+		} {
+			i := slices.IndexFunc(a.Clauses, func(c audit.Clause) bool { return c.ID == id })
+			if got := a.Clauses[i].Evidence; len(got) != 1 || !strings.HasPrefix(got[0], want) {
+				t.Errorf("%s: %q, expected %s", id, got, want)
+			}
+		}
+		if got := a.Openings[0].Evidence; got != l.file+":17: policy accept of chain OUTPUT" {
+			t.Errorf("everything out: %s", got)
 		}
 	}
 }

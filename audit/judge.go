@@ -222,6 +222,7 @@ func (s *surveyed) clause(a *Audit, one ask, direction contract.Kind, w way) {
 		// Whoever stands at a reserved address has a real one as well, which is in it.
 		set = set.Minus(s.space.Within(peerSide(direction), packets.Prefix(reserved)))
 	}
+	decided := w.certain // who decides if nothing matches that was not understood
 	c := Clause{ID: one.ID, Line: one.Line, Level: one.Level, Evidence: []string{}, Operations: operations(one.ID)}
 	missing := set.Minus(w.asked)
 	switch {
@@ -229,7 +230,7 @@ func (s *surveyed) clause(a *Audit, one ask, direction contract.Kind, w way) {
 		c.Verdict = Unknown
 	case missing.Empty():
 		c.Verdict = Met
-		c.Evidence = s.evidence(set.And(w.accepted), w)
+		c.Evidence = s.evidence(set.And(w.accepted), w, decided)
 	case missing.And(w.maybe).Empty() && missing == set:
 		c.Verdict = Unmet
 	case missing.And(w.maybe) == missing:
@@ -238,10 +239,13 @@ func (s *surveyed) clause(a *Audit, one ask, direction contract.Kind, w way) {
 		c.Verdict = Partly
 	}
 	if c.Verdict != Met {
-		c.Evidence = s.evidence(missing, w)
-		if c.Verdict == Partly {
+		switch c.Verdict {
+		case Partly:
 			missing = missing.Minus(w.maybe)
+		case Unknown:
+			decided = w.view.filter
 		}
+		c.Evidence = s.evidence(missing, w, decided)
 		c.Detail = s.lacks(one, direction, missing, c.Verdict, w)
 	} else {
 		c.Operations = []string{}
@@ -323,7 +327,7 @@ func written(wishes []wish, direction contract.Kind) string {
 func (s *surveyed) lacks(one ask, direction contract.Kind, missing packets.Set, v Verdict, w way) string {
 	what := written(s.wish(nil, one, direction, missing), direction)
 	if v == Unknown {
-		hint := "what is not understood decides: " + strings.Join(s.evidence(missing, w), ", ")
+		hint := "what is not understood decides: " + strings.Join(s.evidence(missing, w, w.view.filter), ", ")
 		for _, p := range one.Peers {
 			if place := s.places[string(p)]; place != nil && !place.known {
 				switch {
@@ -346,20 +350,15 @@ func (s *surveyed) turned(set packets.Set, direction contract.Kind) []packets.Ra
 	return set.Values(peerSide(direction))
 }
 
-// evidence names the rules that decide about some packets of a set, a few at most.
-func (s *surveyed) evidence(set packets.Set, w way) []string {
+// evidence names the rules that decide about some packets of a set in a filter, a few at most.
+func (s *surveyed) evidence(set packets.Set, w way, f *filter.Filter) []string {
 	out := []string{}
 	n := 0
 	for box := range set.And(w.with).Boxes() {
 		p := box.First()
-		steps := w.view.filter.Trace(p, w.hooks...)
+		steps := f.Trace(p, w.hooks...)
 		if len(steps) > 0 {
-			last := steps[len(steps)-1]
-			for i := len(steps) - 1; i >= 0 && last.Rule == nil && last.Verdict == filter.Accept; i-- {
-				if steps[i].Rule != nil {
-					last = steps[i]
-				}
-			}
+			last := deciding(steps)
 			text := "policy of chain " + last.Chain.Name
 			if last.Rule != nil {
 				text = last.Rule.Place.String() + ": " + last.Rule.Text
@@ -375,4 +374,21 @@ func (s *surveyed) evidence(set packets.Set, w way) []string {
 		}
 	}
 	return out
+}
+
+// deciding is the step that decides about a packet: the one that drops it or, of those by which it passes, the one
+// of a chain that filters; chains that translate addresses stand before and after.
+func deciding(steps []filter.Step) filter.Step {
+	best := steps[len(steps)-1]
+	if best.Verdict != filter.Accept {
+		return best
+	}
+	for _, step := range steps {
+		inner, had := slices.Contains(filtering, step.Chain.Hook), slices.Contains(filtering, best.Chain.Hook)
+		near, was := abs(step.Chain.Priority), abs(best.Chain.Priority)
+		if inner && !had || inner == had && (near < was || near == was && best.Rule == nil) {
+			best = step
+		}
+	}
+	return best
 }

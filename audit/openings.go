@@ -101,7 +101,7 @@ func (s *surveyed) opening(part, whole packets.Set, asks []ask, rule *filter.Rul
 	}
 	o.Detail = s.smallest(part, whole, asks, rule, w.direction)
 	if unsure := part.Minus(w.sure); !unsure.Empty() {
-		o.Detail += "; perhaps less is open, since this was not understood: " + strings.Join(s.evidence(unsure, w), ", ")
+		o.Detail += "; perhaps less is open, since this was not understood: " + strings.Join(s.evidence(unsure, w, w.view.filter), ", ")
 	}
 	side := peerSide(w.direction)
 	v4 := part.And(s.space.Within(side, packets.IPv4)).Size(side, packets.Protocol, packets.Port) / (1 << 32)
@@ -114,10 +114,8 @@ func (s *surveyed) opening(part, whole packets.Set, asks []ask, rule *filter.Rul
 func (s *surveyed) policy(part packets.Set, w way) string {
 	var best *filter.Chain
 	if of := part.And(w.with); !of.Empty() {
-		for _, step := range w.view.filter.Trace(of.First(), w.hooks...) {
-			if c := step.Chain; step.Rule == nil && (best == nil || abs(c.Priority) < abs(best.Priority)) {
-				best = c // chains that translate addresses stand before and after
-			}
+		if steps := w.certain.Trace(of.First(), w.hooks...); len(steps) > 0 {
+			best = deciding(steps).Chain
 		}
 	}
 	switch {

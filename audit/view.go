@@ -148,6 +148,7 @@ type way struct {
 	asked     packets.Set
 	direction contract.Kind
 	view      *view
+	certain   *filter.Filter // the view's, if nothing matches that was not understood
 	hooks     []string
 	with      packets.Set // the packets that were looked at
 	peers     packets.Set // those on the other side of them
@@ -190,9 +191,10 @@ func (s *surveyed) way(role contract.Role, v *view, direction contract.Kind, els
 	six := sp.Within(packets.Source, packets.IPv6...).And(sp.Within(packets.Destination, packets.IPv6...))
 	with = with.And(four.Or(six))
 	must, may := pass.Must(packets.Accept), pass.May(packets.Accept)
-	likely := must
+	likely, certain := must, v.filter
 	if must != may {
-		likely = v.filter.Certain().Pass(hooks...).Must(packets.Accept)
+		certain = v.filter.Certain()
+		likely = certain.Pass(hooks...).Must(packets.Accept)
 	}
 	for _, set := range []*packets.Set{&must, &may, &likely} {
 		switch {
@@ -220,7 +222,7 @@ func (s *surveyed) way(role contract.Role, v *view, direction contract.Kind, els
 			}
 		}
 	}
-	w := way{direction: direction, view: v, hooks: hooks, with: with, sure: sp.None(), maybe: sp.None(), likely: sp.None(), asked: sp.None(), peers: sp.None(), accepted: pass.Must(packets.Accept)}
+	w := way{direction: direction, view: v, certain: certain, hooks: hooks, with: with, sure: sp.None(), maybe: sp.None(), likely: sp.None(), asked: sp.None(), peers: sp.None(), accepted: pass.Must(packets.Accept)}
 	for i, family := range []packets.Set{four, six} {
 		if v.families&[...]filter.Families{filter.V4, filter.V6}[i] == 0 {
 			continue

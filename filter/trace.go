@@ -57,6 +57,11 @@ func (f *Filter) follow(c *chain, p packets.Packet) (*Rule, Verdict) {
 				continue
 			}
 			if !r.sure.Holds(p) {
+				if r.Verdict == Jump {
+					if _, v := f.follow(f.chains[key{c.Table, r.Target}], p); v == GoOn || v == Return {
+						continue // whether it goes there or not, it comes back
+					}
+				}
 				return c.rules[i].Rule, Unsure
 			}
 			switch r.Verdict {
@@ -81,7 +86,11 @@ func (f *Filter) follow(c *chain, p packets.Packet) (*Rule, Verdict) {
 // somebody may fill them. The packets of within are all that there are.
 func (f *Filter) Dead(within packets.Set) []*Rule {
 	var dead []*Rule
-	f.come(within, allHooks, func(r *rule, came packets.Set) {
+	var all []*chain
+	for _, h := range allHooks {
+		all = append(all, f.hooks[h]...)
+	}
+	f.come(within, all, func(r *rule, came packets.Set) {
 		if came.Empty() && (r.Verdict != GoOn || len(r.cases) > 0) {
 			dead = append(dead, r.Rule)
 		}
@@ -89,37 +98,60 @@ func (f *Filter) Dead(within packets.Set) []*Rule {
 	return dead
 }
 
-// Reached are the rules that packets of within can come to at these hooks, and perhaps match.
+// Reached are the rules that packets of within can come to at these hooks, perhaps match, and that may have a part
+// in what becomes of them: none of a chain that lets all of them pass, nor one that leads where nothing is decided.
 func (f *Filter) Reached(within packets.Set, hooks ...string) map[*Rule]bool {
 	reached := map[*Rule]bool{}
-	f.come(within, hooks, func(r *rule, came packets.Set) {
-		if !came.Empty() {
-			reached[r.Rule] = true
+	for _, h := range hooks {
+		for _, c := range f.hooks[h] {
+			if f.decide(c).May(packets.Drop).And(within).Empty() {
+				continue
+			}
+			f.come(within, []*chain{c}, func(r *rule, came packets.Set) {
+				if !came.Empty() && !f.idle(c.Table, r) {
+					reached[r.Rule] = true
+				}
+			})
 		}
-	})
+	}
 	return reached
+}
+
+// idle tells whether a rule leads to a chain that decides nothing.
+func (f *Filter) idle(table string, r *rule) bool {
+	for _, one := range append([]rule{*r}, r.cases...) {
+		switch one.Verdict {
+		case Jump:
+			to := f.chains[key{table, one.Target}]
+			if to == nil || !f.decide(to).May(packets.Accept|packets.Drop).Empty() {
+				return false
+			}
+		case GoOn:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // allHooks are the hooks of a packet filter.
 var allHooks = []string{"prerouting", "input", "forward", "output", "postrouting"}
 
-// come shows for each rule the packets that come to it at some hooks and perhaps match it.
-func (f *Filter) come(within packets.Set, hooks []string, show func(*rule, packets.Set)) {
+// come shows for each rule the packets that come to it from some chains with hooks and perhaps match it.
+func (f *Filter) come(within packets.Set, from []*chain, show func(*rule, packets.Set)) {
 	for _, c := range f.chains {
 		c.reached = f.space.None()
 	}
-	for _, h := range hooks {
-		for _, c := range f.hooks[h] {
-			c.reached = f.families(c.Families).And(within)
-		}
+	for _, c := range from {
+		c.reached = f.families(c.Families).And(within)
 	}
-	for _, c := range f.downwards(hooks) {
+	for _, c := range f.downwards(from) {
 		f.reach(c, 0, len(c.rules), c.reached, show)
 	}
 }
 
-// downwards are the chains that packets come to at some hooks, each before those that it jumps to.
-func (f *Filter) downwards(hooks []string) []*chain {
+// downwards are the chains that packets come to from some, each before those that it jumps to.
+func (f *Filter) downwards(from []*chain) []*chain {
 	var order []*chain
 	seen := map[*chain]bool{}
 	var visit func(c *chain)
@@ -138,10 +170,8 @@ func (f *Filter) downwards(hooks []string) []*chain {
 		}
 		order = append(order, c)
 	}
-	for _, h := range hooks {
-		for _, c := range f.hooks[h] {
-			visit(c)
-		}
+	for _, c := range from {
+		visit(c)
 	}
 	for i, j := 0, len(order)-1; i < j; i, j = i+1, j-1 {
 		order[i], order[j] = order[j], order[i]
