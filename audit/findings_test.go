@@ -149,6 +149,40 @@ func lists() []list {
 			},
 			unknown: []string{"no rules of IPv6", "-m recent"},
 		},
+		{
+			// What firewalld makes of a few "firewall-cmd --add-port".
+			file: "firewalld-worker.nft", opt: audit.Options{
+				Peers: users, NodeNetwork: nodes, Roles: map[contract.Role][]string{contract.Master: {"10.0.0.10"}, contract.Worker: {"10.0.1.0/24"}},
+			},
+			clauses: []string{"worker.ingress.masters-all partly", "worker.ingress.node-exporter unmet"},
+			openings: []string{
+				"worker egress all all → all, all (IPv6) but ::/96, 2002::/24",
+				"worker ingress icmp/icmpv6 all → all, all (IPv6)",
+				"worker ingress tcp 22 → all but masters, all (IPv6)",
+				"worker ingress tcp 9090 → all but masters, all (IPv6)",
+				"worker ingress tcp 10250 → all but masters, all (IPv6)",
+				"worker ingress tcp 30000-32767 → all but masters, user-network, workers, all (IPv6)",
+				"worker ingress udp 4789 → all but masters, workers, all (IPv6)",
+				"worker ingress udp 546 → all (IPv6)",
+				"worker ingress tcp 4194 → 10.0.0.0/24 but masters",
+			},
+			unknown: []string{"fib saddr . mark . iif"},
+		},
+		{
+			// What ufw makes of "ufw limit ssh" and some "ufw allow from".
+			file: "ufw-worker.rules", opt: audit.Options{
+				Peers: users, NodeNetwork: nodes, Roles: map[contract.Role][]string{contract.Master: {"10.0.0.10"}, contract.Worker: {"10.0.1.0/24"}},
+			},
+			clauses: []string{"worker.ingress.cadvisor unmet", "worker.ingress.masters-all partly", "worker.ingress.node-exporter unmet"},
+			openings: []string{
+				"worker egress all all → all",
+				"worker ingress icmp type 3 → all",
+				"worker ingress icmp type 8 → all",
+				"worker ingress tcp 22 → all but masters",
+				"worker ingress udp 4789 → 10.0.0.0/16 but masters, workers",
+			},
+			unknown: []string{"no rules of IPv6", "-m recent"},
+		},
 	}
 }
 

@@ -130,19 +130,22 @@ func (s *surveyed) judge(a *Audit) error {
 			continue
 		}
 		// Each step has a space of its own, so that none needs the memory of all.
-		for _, step := range []func(){
-			func() { s.direction(a, role, contract.Ingress) },
-			func() { s.direction(a, role, contract.Egress) },
-			func() {
+		for _, step := range []struct {
+			direction contract.Kind
+			do        func()
+		}{
+			{contract.Ingress, func() { s.direction(a, role, contract.Ingress) }},
+			{contract.Egress, func() { s.direction(a, role, contract.Egress) }},
+			{"", func() {
 				for _, v := range s.views[role] {
 					dead.look(s, v)
 				}
-			},
+			}},
 		} {
-			if err := s.begin(role); err != nil {
+			if err := s.begin(role, step.direction); err != nil {
 				return err
 			}
-			step()
+			step.do()
 			if err := s.space.Err(); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -11,7 +12,8 @@ import (
 
 // names are the places and networks that ranges of addresses are.
 func (s *site) names(ranges []packets.Range) []string {
-	set := s.space.Within(packets.Source, ranges...).Or(s.nobody(packets.Source))
+	real := s.space.Within(packets.Source, ranges...)
+	set := real.Or(s.nobody(packets.Source))
 	nobody := s.nobody(packets.Source)
 	v4, v6 := s.space.Within(packets.Source, packets.IPv4), s.space.Within(packets.Source, packets.IPv6...)
 	var out []string
@@ -27,6 +29,8 @@ func (s *site) names(ranges []packets.Range) []string {
 	case left.Empty():
 		out = append(out, "all (IPv6)")
 	case left == v6.Minus(nobody):
+	case left.Size(packets.Source) < math.Exp2(127):
+		out = append(out, "all (IPv6) but "+strings.Join(s.some(v6.Minus(real)), ", "))
 	default:
 		out = append(out, s.some(set.And(v6).Minus(nobody))...)
 	}

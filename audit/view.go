@@ -86,14 +86,18 @@ func (s *surveyed) look() error {
 	return nil
 }
 
-// begin makes a new space for a role, and puts its rules there: what one role needed is
-// not kept for the next one.
-func (s *surveyed) begin(role contract.Role) error {
+// begin makes a new space for a role, and puts its rules there, as packets of a direction meet them where one is
+// given: what one role needed is not kept for the next one.
+func (s *surveyed) begin(role contract.Role, direction contract.Kind) error {
 	s.space, s.cached = packets.NewSpace(0), nil
 	s.space.Name("lo")
 	for _, v := range s.views[role] {
 		var err error
-		if v.filter, err = v.rules.Compile(s.space); err != nil {
+		rules := v.rules
+		if v.file != "" && !v.router && direction != "" {
+			rules = rules.For(direction == contract.Ingress)
+		}
+		if v.filter, err = rules.Compile(s.space); err != nil {
 			return err
 		}
 	}
@@ -216,6 +220,7 @@ func (s *surveyed) way(role contract.Role, v *view, direction contract.Kind, els
 			// Pods are behind the machine itself, and nobody else is at a loopback address.
 			with = with.Minus(sp.Within(d, s.pods...)).Minus(sp.Within(d, loopback...))
 		}
+		with = with.And(sp.Within(packets.Back, packets.Numbers(1, 1))) // who sends to it is where its routes say
 		if slices.ContainsFunc(v.rules.Chains, unclear) {
 			for r := range v.filter.Reached(with, hooks...) {
 				s.reached[r] = true

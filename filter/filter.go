@@ -9,6 +9,7 @@ package filter
 
 import (
 	"fmt"
+	"slices"
 
 	"craton.dev/craton/packets"
 )
@@ -118,9 +119,54 @@ type Condition struct {
 	Perhaps []Tuple
 	// Unknown says what was not understood, where Perhaps is set.
 	Unknown string
+	// Hangs is what somebody may know on whom the condition hangs; who does asks Ruleset.For.
+	Hangs Hangs
 	// Placeholder is the name of a set without elements that Any comes from: such a rule
 	// matches nothing now, but somebody may fill the set.
 	Placeholder string
+}
+
+// Hangs is what an unknown condition hangs on.
+type Hangs uint8
+
+// What conditions hang on: whether a packet goes to the machine itself, to all of its network, or has had another
+// destination before its address was translated.
+const (
+	OnNothing Hangs = iota
+	OnLocal
+	OnBroadcast
+	OnTranslated
+)
+
+// For are the rules as packets meet them that come to the machine whose own rules they are (local), or leave it for
+// others. Whose destination is translated stays unknown where rules may do so.
+func (r *Ruleset) For(local bool) *Ruleset {
+	translates := slices.ContainsFunc(r.Chains, func(c *Chain) bool {
+		return slices.ContainsFunc(c.Rules, func(r *Rule) bool { return r.Verdict == Unsure })
+	})
+	out := &Ruleset{Sets: r.Sets, Notes: r.Notes}
+	for _, c := range r.Chains {
+		own := *c
+		own.Rules = make([]*Rule, len(c.Rules))
+		for i, rule := range c.Rules {
+			own.Rules[i] = rule
+			if !slices.ContainsFunc(rule.Conditions, func(c Condition) bool { return c.Hangs != OnNothing }) {
+				continue
+			}
+			known := *rule
+			known.Conditions = slices.Clone(rule.Conditions)
+			for j, cond := range known.Conditions {
+				holds := cond.Hangs == OnLocal && local
+				if cond.Hangs == OnNothing || cond.Hangs == OnTranslated && translates {
+					continue
+				}
+				known.Conditions[j] = Condition{Any: []Tuple{}, Not: holds != cond.Not} // no packet, or every one
+			}
+			own.Rules[i] = &known
+		}
+		out.Chains = append(out.Chains, &own)
+	}
+	return out
 }
 
 // Tuple is a box: fields that must all hold. An empty one holds every packet.

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"slices"
 
 	"craton.dev/craton/packets"
 )
@@ -226,39 +227,44 @@ type Matched struct {
 	Packets packets.Set
 }
 
-// Accepting are the rules that accept packets at these hooks, in their order, with those of
-// within that surely match each; packets that another rule takes before are among them.
+// Accepting are the rules that accept packets at these hooks, with those of within that come to each and surely
+// match it; in a list without jumps, those that rules before it take are among them. Rules that lead back to where
+// packets are accepted come after the others.
 func (f *Filter) Accepting(within packets.Set, hooks ...string) []Matched {
-	var out []Matched
-	seen := map[*chain]bool{}
-	var visit func(c *chain)
-	visit = func(c *chain) {
-		if seen[c] {
-			return
+	var out, back []Matched
+	add := func(r *rule, came packets.Set) {
+		accepts, returns := f.space.None(), f.space.None()
+		for _, one := range append([]rule{*r}, r.cases...) {
+			switch one.Verdict {
+			case Accept:
+				accepts = accepts.Or(one.sure)
+			case Return:
+				returns = returns.Or(one.sure)
+			}
 		}
-		seen[c] = true
-		f.load(c)
-		for i := range c.rules {
-			accepts := f.space.None()
-			for _, r := range append([]rule{c.rules[i]}, c.rules[i].cases...) {
-				switch r.Verdict {
-				case Accept:
-					accepts = accepts.Or(r.sure)
-				case Return: // where the rules that led here accept
-					accepts = accepts.Or(r.sure)
-				case Jump, Goto:
-					visit(f.chains[key{c.Table, r.Target}])
-				}
-			}
-			if accepts = accepts.And(within); !accepts.Empty() {
-				out = append(out, Matched{c.rules[i].Rule, accepts})
-			}
+		if accepts = accepts.And(came); !accepts.Empty() {
+			out = append(out, Matched{r.Rule, accepts})
+		}
+		if returns = returns.And(came); !returns.Empty() {
+			back = append(back, Matched{r.Rule, returns})
 		}
 	}
 	for _, h := range hooks {
 		for _, c := range f.hooks[h] {
-			visit(c)
+			if f.load(c); slices.ContainsFunc(c.rules, leads) {
+				f.come(within, []*chain{c}, add)
+				continue
+			}
+			// What comes to the rules of one list is what they match and others before them do not.
+			for i := range c.rules {
+				add(&c.rules[i], within)
+			}
 		}
 	}
-	return out
+	return append(out, back...)
+}
+
+// leads tells whether a rule leads to another chain.
+func leads(r rule) bool {
+	return r.Verdict == Jump || r.Verdict == Goto || slices.ContainsFunc(r.cases, leads)
 }

@@ -98,6 +98,9 @@ func (v Value) previous() Value {
 // Range is an inclusive range of values.
 type Range struct{ First, Last Value }
 
+// Multicast are the addresses of groups.
+var Multicast = []Range{Prefix(netip.MustParsePrefix("224.0.0.0/4")), Prefix(netip.MustParsePrefix("ff00::/8"))}
+
 // Numbers is the range of numbers from first to last.
 func Numbers(first, last uint64) Range { return Range{Number(first), Number(last)} }
 

@@ -225,3 +225,44 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// Whether a packet's destination is local is known of a machine's own rules: yes of what comes to it, no of what it
+// sends to others. Whether it was translated is known where no rule translates.
+func TestDestinations(t *testing.T) {
+	const text = "*filter\n:INPUT DROP [0:0]\n:OUTPUT DROP [0:0]\n:C - [0:0]\n-A INPUT -j C\n-A OUTPUT -j C\n" +
+		"-A C -m addrtype --dst-type MULTICAST -j RETURN\n-A C -m addrtype --dst-type BROADCAST -j ACCEPT\n" +
+		"-A C -p tcp -m addrtype ! --dst-type LOCAL -j ACCEPT\n-A C -p udp -m addrtype --dst-type LOCAL -j ACCEPT\nCOMMIT\n"
+	rules, err := iptables.Read("doc", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, local := range []bool{true, false} {
+		s := packets.NewSpace(0)
+		f, err := rules.For(local).Compile(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hook := map[bool]string{true: "input", false: "output"}[local]
+		must, may := f.Pass(hook).Must(packets.Accept), f.Pass(hook).May(packets.Accept)
+		if must != may {
+			t.Errorf("local %v: something is unknown", local)
+		}
+		v4 := s.Within(packets.Source, packets.IPv4).And(s.Within(packets.Destination, packets.IPv4))
+		unicast := v4.Minus(s.Within(packets.Destination, packets.Multicast...))
+		passing := map[bool]uint64{true: packets.UDP, false: packets.TCP}[local]
+		if got := must.And(unicast); got != unicast.And(s.Within(packets.Protocol, packets.Numbers(passing, passing))) {
+			t.Errorf("local %v: what passes is not protocol %d", local, passing)
+		}
+		if !must.And(v4).Minus(unicast).Empty() {
+			t.Errorf("local %v: packets to groups pass", local)
+		}
+	}
+	s := packets.NewSpace(0)
+	f, err := rules.Compile(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pass := f.Pass("input"); pass.Must(packets.Accept) == pass.May(packets.Accept) {
+		t.Error("of rules that are nobody's own, nothing is unknown")
+	}
+}

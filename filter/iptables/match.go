@@ -129,12 +129,27 @@ func (p *parser) option(option string, values []string) ([]filter.Condition, err
 		}
 		const syn = 2
 		return []filter.Condition{filter.FirstPacket(syn&mask == want, unknown[0].Unknown)}, nil
+	case "--dst-type":
+		return destination(value, unknown), nil
 	case "--icmp-type":
 		return icmp(value, icmpTypes, unknown)
 	case "--icmpv6-type":
 		return icmp(value, nil, unknown)
 	}
 	return unknown, nil
+}
+
+// destination is what kind of address a packet goes to.
+func destination(kind string, unknown []filter.Condition) []filter.Condition {
+	switch kind {
+	case "LOCAL":
+		unknown[0].Hangs = filter.OnLocal
+	case "BROADCAST":
+		unknown[0].Hangs = filter.OnBroadcast
+	case "MULTICAST":
+		return []filter.Condition{filter.Is(packets.Destination, packets.Multicast...)}
+	}
+	return unknown
 }
 
 // wild is an interface's name, with * for iptables' +.

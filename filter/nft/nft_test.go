@@ -142,3 +142,29 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// Of a machine's own rules it is known whether a packet's destination is local, and that none was translated where no
+// rule does so; where one may, "ct status dnat" stays unknown.
+func TestWhatAMachineKnows(t *testing.T) {
+	const text = "table inet f {\n chain i {\n  type filter hook input priority 0; policy drop;\n  ct status dnat accept\n  fib daddr type != local drop\n  fib daddr type local tcp dport 22 accept\n }\n%s}\n"
+	for more, unknown := range map[string]bool{"": false, " chain p {\n  type nat hook prerouting priority -100;\n  tcp dport 80 dnat ip to 10.0.0.1\n }\n": true} {
+		rules, err := nft.Read("doc", []byte(strings.Replace(text, "%s", more, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := packets.NewSpace(0)
+		f, err := rules.For(true).Compile(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass := f.Pass("input")
+		ssh := s.Within(packets.Protocol, packets.Numbers(packets.TCP, packets.TCP)).And(s.Within(packets.Port, packets.Numbers(22, 22)))
+		v4 := s.Within(packets.Source, packets.IPv4).And(s.Within(packets.Destination, packets.IPv4))
+		if got := pass.Must(packets.Accept).And(v4); got != ssh.And(v4) {
+			t.Errorf("with %q not just ssh passes surely", more)
+		}
+		if got := pass.Must(packets.Accept) != pass.May(packets.Accept); got != unknown {
+			t.Errorf("with %q something is unknown: %v, expected %v", more, got, unknown)
+		}
+	}
+}

@@ -85,11 +85,17 @@ func one(left any) (selector, bool) {
 			if text(fields["key"]) == "state" && fields["dir"] == nil {
 				return selector{special: states}, true
 			}
+			if text(fields["key"]) == "status" && fields["dir"] == nil {
+				return selector{special: status}, true
+			}
 			if text(fields["key"]) == "direction" {
 				return selector{special: direction}, true
 			}
 		case "fib":
 			flags := list(fields["flags"])
+			if len(flags) == 1 && text(flags[0]) == "daddr" && text(fields["result"]) == "type" {
+				return selector{special: destination}, true
+			}
 			if slices.Contains(flags, any("saddr")) && slices.Contains(flags, any("iif")) && len(flags) == 2 &&
 				(text(fields["result"]) == "oif" || text(fields["result"]) == "oifname") {
 				return selector{special: reversePath}, true

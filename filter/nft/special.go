@@ -60,6 +60,33 @@ func direction(op string, values []any, unknown []filter.Condition) []filter.Con
 	return []filter.Condition{filter.FirstPacket(original == (op == "=="), unknown[0].Unknown)}
 }
 
+// status is "ct status": of dnat alone it is known on what it hangs.
+func status(op string, values []any, unknown []filter.Condition) []filter.Condition {
+	if len(values) == 1 && text(values[0]) == "dnat" && (op == "==" || op == "in" || op == "&") {
+		unknown[0].Hangs = filter.OnTranslated
+	}
+	return unknown
+}
+
+// destination is "fib daddr type": what kind of address a packet goes to.
+func destination(op string, values []any, unknown []filter.Condition) []filter.Condition {
+	if len(values) != 1 || op != "==" && op != "!=" && op != "in" {
+		return unknown
+	}
+	unknown[0].Not = op == "!="
+	switch text(values[0]) {
+	case "local":
+		unknown[0].Hangs = filter.OnLocal
+	case "broadcast":
+		unknown[0].Hangs = filter.OnBroadcast
+	case "multicast":
+		c := filter.Is(packets.Destination, packets.Multicast...)
+		c.Not = op == "!="
+		return []filter.Condition{c}
+	}
+	return unknown
+}
+
 // reversePath is "fib saddr . iif oif": the interface that leads back to the source, where
 // that is the one that the packet came by, and otherwise none.
 func reversePath(op string, values []any, unknown []filter.Condition) []filter.Condition {
