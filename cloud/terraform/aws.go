@@ -357,6 +357,43 @@ func user(balancer bool, attributes ...string) func(*reader, *resource) error {
 	}
 }
 
+// template reads aws_launch_template, whose machines have the groups of the template or of its interfaces.
+func template(r *reader, one *resource) error {
+	if err := user(false, "vpc_security_group_ids")(r, one); err != nil {
+		return err
+	}
+	var v struct {
+		Interfaces []struct {
+			Groups values `json:"security_groups"`
+		} `json:"network_interfaces"`
+	}
+	if err := decode(one, &v); err != nil {
+		return err
+	}
+	u := cloud.User{Name: one.Address}
+	for _, in := range v.Interfaces {
+		known, _ := in.Groups.split()
+		for _, g := range known {
+			name, _ := r.group(one, "", g)
+			u.Groups = append(u.Groups, name)
+		}
+	}
+	var blocks []map[string]json.RawMessage
+	if len(u.Groups) == 0 && one.config != nil && json.Unmarshal(one.config.Expressions["network_interfaces"], &blocks) == nil {
+		for _, b := range blocks {
+			for _, to := range r.resolve(one.module, references(b["security_groups"]), map[string]bool{}) {
+				if isGroup(to.Type) {
+					u.Groups = append(u.Groups, to.Address)
+				}
+			}
+		}
+	}
+	if len(u.Groups) > 0 {
+		r.doc.Users = append(r.doc.Users, u)
+	}
+	return nil
+}
+
 // named are the names that are there.
 func named(names ...string) []string {
 	var out []string

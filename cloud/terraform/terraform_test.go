@@ -119,6 +119,25 @@ func TestPrefixLists(t *testing.T) {
 	}
 }
 
+// The groups of a launch template's interfaces are its machines', by their ids or by what the template refers to.
+func TestLaunchTemplates(t *testing.T) {
+	for name, test := range map[string]struct{ id, groups, expressions string }{
+		"by ids":       {`"sg-1"`, `["sg-1"]`, ``},
+		"by reference": {`null`, `[null]`, `"network_interfaces": [{"security_groups": {"references": ["aws_security_group.node.id", "aws_security_group.node"]}}]`},
+	} {
+		doc, err := terraform.Read("plan", []byte(`{"terraform_version": "1", "planned_values": {"root_module": {"resources": [
+			{"address": "aws_security_group.node", "type": "aws_security_group", "values": {"id": `+test.id+`, "name": "x"}},
+			{"address": "aws_launch_template.workers", "type": "aws_launch_template", "values": {"network_interfaces": [{"security_groups": `+test.groups+`}]}}]}},
+			"configuration": {"root_module": {"resources": [{"address": "aws_launch_template.workers", "expressions": {`+test.expressions+`}}]}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(doc.Users) != 1 || doc.Users[0].Name != "aws_launch_template.workers" || len(doc.Users[0].Groups) != 1 || doc.Users[0].Groups[0] != "aws_security_group.node" {
+			t.Errorf("%s: %+v", name, doc.Users)
+		}
+	}
+}
+
 // An address of a plan is found without its indices, also where these hold brackets, quotes
 // and dots.
 func TestIndices(t *testing.T) {

@@ -38,7 +38,8 @@ func ruleTypes() map[string]reading {
 		"aws_vpc_security_group_egress_rule":  awsOneRule,
 		"aws_vpc":                             network("cidr_block"),
 		"aws_instance":                        user(false, "vpc_security_group_ids", "security_groups"),
-		"aws_launch_template":                 user(false, "vpc_security_group_ids"),
+		"aws_launch_template":                 template,
+		"aws_network_interface":               user(false, "security_groups"),
 		"aws_launch_configuration":            user(false, "security_groups"),
 		"aws_lb":                              user(true, "security_groups"),
 		"aws_alb":                             user(true, "security_groups"),
@@ -50,9 +51,10 @@ func ruleTypes() map[string]reading {
 		"azurerm_subnet_network_security_group_association":                azureSubnet,
 		"azurerm_network_interface_application_security_group_association": user(false, "application_security_group_id"),
 
-		"google_compute_firewall":   googleRule,
-		"google_compute_subnetwork": network("ip_cidr_range"),
-		"google_compute_instance":   user(false, "tags"),
+		"google_compute_firewall":          googleRule,
+		"google_compute_subnetwork":        network("ip_cidr_range"),
+		"google_compute_instance":          user(false, "tags"),
+		"google_compute_instance_template": user(false, "tags"),
 
 		"openstack_networking_secgroup_rule_v2": openstackRule,
 		"openstack_networking_subnet_v2":        network("cidr"),
