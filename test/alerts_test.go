@@ -244,6 +244,8 @@ func newAlertsLab(t *testing.T) (l *lab, part func(string, func(*testing.T))) {
 	t.Cleanup(func() { l.diagnose(t) })
 	l.write(t, 1, 1, metricsOptions(t)...)
 	l.up(t)
+	// From then on it is known where to ask while the API is away.
+	eventually(t, time.Minute, func() error { _, err := l.firing(t); return err })
 	return l, func(name string, f func(*testing.T)) {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
