@@ -219,6 +219,7 @@ func TestAlertsOfControlPlane(t *testing.T) {
 			l.fires(t, "APIServerDown", 2*time.Minute)
 		})
 		l.ends(t, "APIServerDown", 2*time.Minute)
+		l.ends(t, "APIErrors", 2*time.Minute) // it is the only one
 	})
 	part("an etcd that hangs", func(t *testing.T) {
 		all := []string{"EtcdNoQuorum", "EtcdMemberDown", "APIErrors"}
