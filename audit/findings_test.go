@@ -166,7 +166,7 @@ func lists() []list {
 				"worker ingress udp 546 → all (IPv6)",
 				"worker ingress tcp 4194 → 10.0.0.0/24 but masters",
 			},
-			unknown: []string{"fib saddr . mark . iif"},
+			unknown: []string{"not understood: fib saddr . mark . iif oif missing"},
 		},
 		{
 			// What ufw makes of "ufw limit ssh" and some "ufw allow from".

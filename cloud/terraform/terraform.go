@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"craton.dev/craton/cloud"
@@ -178,14 +179,9 @@ func cutResource(address string) (module, rest string) {
 	return strings.Join(parts[:n], "."), strings.Join(parts[n:], ".")
 }
 
-// related are the beginnings of types that have to do with who reaches whom: such a one
-// that is not known is worth a note.
-var related = []string{
-	"aws_security_group", "aws_vpc_security_group", "aws_network_acl", "aws_default_security_group", "aws_default_network_acl", "aws_networkfirewall",
-	"azurerm_network_security", "azurerm_firewall", "azurerm_subnet_network_security", "azurerm_network_manager_security",
-	"google_compute_firewall", "google_compute_network_firewall", "google_compute_region_network_firewall", "google_compute_organization_security",
-	"openstack_networking_secgroup", "openstack_compute_secgroup", "openstack_fw_",
-}
+// related are types that have to do with who reaches whom, of these providers or of others: such a one that is not
+// known is worth a note.
+var related = regexp.MustCompile(`(^|_)(firewall|fw|security_group|secgroup|network_security|network_acl|networkfirewall|security_list|organization_security|network_manager_security)(_|$)`)
 
 // NetworkPolicies says why Kubernetes' network policies are left out.
 const NetworkPolicies = "Kubernetes' network policies are about pods and say nothing of machines' ports"
@@ -229,14 +225,18 @@ func (r *reader) build() error {
 		if known[one.Type] {
 			continue
 		}
-		for _, prefix := range related {
-			if strings.HasPrefix(one.Type, prefix) {
-				r.note(one, "resources of type %s are not understood", one.Type)
-				break
-			}
+		if related.MatchString(one.Type) {
+			r.note(one, "resources of type %s are not understood", one.Type)
 		}
 	}
 	if len(r.doc.Groups) == 0 {
+		var types []string
+		for _, n := range r.doc.Notes {
+			types = append(types, n.Place.Name)
+		}
+		if len(types) > 0 {
+			return fmt.Errorf("%s: there are no security groups or firewall rules in it that are understood, but %s: expected those of AWS, Azure, Google or OpenStack", r.file, strings.Join(types[:min(len(types), 8)], ", "))
+		}
 		return fmt.Errorf("%s: there are no security groups or firewall rules in it", r.file)
 	}
 	return nil

@@ -3,6 +3,7 @@ package terraform_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,6 +136,37 @@ func TestLaunchTemplates(t *testing.T) {
 		if len(doc.Users) != 1 || doc.Users[0].Name != "aws_launch_template.workers" || len(doc.Users[0].Groups) != 1 || doc.Users[0].Groups[0] != "aws_security_group.node" {
 			t.Errorf("%s: %+v", name, doc.Users)
 		}
+	}
+}
+
+// Resources that have to do with who reaches whom and that nobody here knows are named, whichever provider's; others
+// are not.
+func TestUnknownTypes(t *testing.T) {
+	plan := func(types ...string) []byte {
+		var all []string
+		for _, kind := range types {
+			all = append(all, `{"address": "`+kind+`.x", "type": "`+kind+`", "values": {}}`)
+		}
+		return []byte(`{"terraform_version": "1", "planned_values": {"root_module": {"resources": [` + strings.Join(all, ", ") + `]}}}`)
+	}
+	named := []string{
+		"aws_network_acl", "aws_network_acl_rule", "aws_default_network_acl", "aws_networkfirewall_firewall", "azurerm_firewall_policy", "azurerm_network_manager_security_admin_configuration",
+		"google_compute_network_firewall_policy_rule", "google_compute_organization_security_policy", "openstack_fw_rule_v2", "openstack_networking_secgroup_v3", "hcloud_firewall", "digitalocean_firewall",
+		"oci_core_security_list", "oci_core_network_security_group_security_rule", "ibm_is_security_group_rule",
+	}
+	doc, err := terraform.Read("plan", plan(append(named, "aws_security_group", "aws_s3_bucket", "google_service_account", "azurerm_subnet", "aws_launch_template", "random_id")...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range doc.Notes {
+		got = append(got, strings.TrimSuffix(n.Place.Name, ".x"))
+	}
+	if !slices.Equal(got, named) {
+		t.Errorf("named are %v, expected %v", got, named)
+	}
+	if _, err := terraform.Read("plan", plan("hcloud_firewall")); err == nil || !strings.Contains(err.Error(), "hcloud_firewall.x: expected those of AWS") {
+		t.Error(err)
 	}
 }
 

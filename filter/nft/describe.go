@@ -32,6 +32,8 @@ func word(v any, depth int) string {
 		return ""
 	case string:
 		return v
+	case bool: // of what may be there
+		return map[bool]string{true: "exists", false: "missing"}[v]
 	case []any:
 		var out []string
 		for i, e := range v {
@@ -72,7 +74,7 @@ func object(kind string, value any, in func(any) string) string {
 		}
 		return "meta " + text(fields["key"])
 	case "ct":
-		return strings.TrimSpace("ct " + text(fields["dir"]) + " " + text(fields["key"]))
+		return strings.Join(strings.Fields("ct "+text(fields["dir"])+" "+text(fields["key"])), " ")
 	case "fib":
 		return "fib " + strings.ReplaceAll(in(fields["flags"]), ", ", " . ") + " " + text(fields["result"])
 	case "set":
