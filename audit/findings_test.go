@@ -260,6 +260,12 @@ func TestChangedByOneWord(t *testing.T) {
 		{"google-plan.json", `"disabled": true, `, ``, "master ingress all all → all"},
 		{"google-plan.json", `"ports": ["80"]`, `"ports": ["80", "400-500"]`, "worker.egress.images unmet"},
 		{"openstack-plan.json", `"ethertype": "IPv4", "protocol": "tcp", "port_range_min": 22`, `"ethertype": "IPv6", "protocol": "tcp", "port_range_min": 22`, "master.ingress.ssh unmet"},
+		{"firewalld-worker.nft", "meta nfproto ipv6 fib saddr . mark . iif oif missing drop", "fib saddr . iif oif missing drop", "worker.ingress.kubelet met"},
+		{"firewalld-worker.nft", "ct status dnat accept", "fib daddr type local accept", "worker ingress all all → all, all (IPv6)"},
+		{"ufw-worker.rules", "--dst-type LOCAL -j RETURN", "--dst-type BROADCAST -j RETURN", "worker.ingress.kubelet unmet"},
+		{"worker.nft", "tcp dport { 9100, 10256 }", "tcp dport { 10256 }", "worker.ingress.node-exporter unmet"},
+		{"kubeadm-master.rules", "--dports 443,6443", "--dports 443,6444", "master.ingress.api unmet"},
+		{"azure-plan.json", `"source_application_security_group_ids":{"references":["azurerm_application_security_group.masters.id","azurerm_application_security_group.masters"]}`, `"x":{}`, "worker.ingress.kubelet unknown"},
 		{"master.rules", "--dport 22 -m", "--dport 23 -m", "master.ingress.ssh unmet"},
 	} {
 		for _, l := range lists() {
