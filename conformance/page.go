@@ -24,18 +24,16 @@ them: no upstream image can be had where this was made.
 What fails is run once more with the fabric open: a test that passes then is a finding about the contract. The run goes
 in parts, so "not run" means that no run has got to the test yet: it says nothing of what it would show.
 `)
-	before := b.Len()
 	for _, profile := range []string{"document", "minimal"} {
 		r, err := readResults(dir, profile)
 		if err != nil {
 			return err
 		}
-		if len(r.Tests) > 0 {
-			section(&b, r)
+		if len(r.Tests) == 0 {
+			fmt.Fprintf(&b, "\n## Profile %s\n\nNot run yet.\n", profile)
+			continue
 		}
-	}
-	if b.Len() == before {
-		b.WriteString("\nThere are no results yet.\n")
+		section(&b, r)
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)
 }
@@ -63,7 +61,7 @@ func section(b *strings.Builder, r *results) {
 	}
 	slices.Sort(days)
 	groups, counts, sum := []string{}, map[string]*tally{}, tally{}
-	var failures, lacking []string
+	var failures, lacking, left []string
 	for _, name := range r.All {
 		g := group(name)
 		if counts[g] == nil {
@@ -87,6 +85,8 @@ func section(b *strings.Builder, r *results) {
 			failures = append(failures, name)
 		case last[name].Verdict == "" && lacks(name) != "":
 			lacking = append(lacking, name)
+		case last[name].Verdict == "":
+			left = append(left, name)
 		}
 	}
 	fmt.Fprintf(b, "\n## Profile %s\n\n", r.Profile)
@@ -101,6 +101,12 @@ func section(b *strings.Builder, r *results) {
 		b.WriteString("\nCannot run here:\n\n")
 		for _, name := range lacking {
 			fmt.Fprintf(b, "- %s: %s\n", name, lacks(name))
+		}
+	}
+	if len(left) > 0 {
+		b.WriteString("\nNot run yet:\n\n")
+		for _, name := range left {
+			fmt.Fprintf(b, "- %s\n", name)
 		}
 	}
 	if len(failures) > 0 {
