@@ -14,7 +14,7 @@ import (
 func TestMisuse(t *testing.T) {
 	single, external, three := sample(t, 1), sample(t, 1), sample(t, 3)
 	external.Plan.File.Etcd = etcdExternal
-	const master, worker = "demo-master-1", "demo-worker-1"
+	const master = "demo-master-1"
 	dir := t.TempDir()
 	taken := filepath.Join(dir, "taken")
 	if err := os.WriteFile(taken, nil, 0o600); err != nil {
@@ -31,7 +31,6 @@ func TestMisuse(t *testing.T) {
 		"replace: no such machine":              {three.Replace(t.Context(), "nobody", time.Minute), "has no machine nobody: it has " + master},
 		"replace: the only master":              {single.Replace(t.Context(), master, time.Minute), "`craton backup` first"},
 		"replace: the only one, etcd elsewhere": {external.Replace(t.Context(), master, time.Minute), "with masters: 3 first"},
-		"replace: less than no time":            {three.Replace(t.Context(), worker, -time.Second), "--drain-time -1s"},
 		"backup: over another file":             {backup(three, taken), "is there already"},
 		"backup: into no folder":                {backup(three, filepath.Join(dir, "none", "b")), "there is no folder " + filepath.Join(dir, "none")},
 		"backup: into a file":                   {backup(three, filepath.Join(taken, "b")), "there is no folder " + taken},

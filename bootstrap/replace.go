@@ -37,8 +37,6 @@ func (c *Cluster) Replace(ctx context.Context, name string, drain time.Duration)
 	r := &replacement{c: c, m: c.Plan.Machines[i], drainTime: drain}
 	r.member = r.m.Role == contract.Master && c.Plan.File.Etcd != etcdExternal
 	switch {
-	case drain < 0:
-		return misuse("--drain-time %s: expected 0s or more", drain)
 	case r.m.Role != contract.Master || len(c.masters()) > 1:
 	case !r.member:
 		return misuse("%s is the only master of cluster %s, so that nobody would answer it when it comes back: `craton up` with masters: 3 first, and with masters: 1 when it is replaced", name, c.Name)

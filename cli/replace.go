@@ -12,7 +12,7 @@ import (
 
 func replaceCommand() *cobra.Command {
 	var file, name string
-	var drain time.Duration
+	drain := time.Minute
 	cmd := &cobra.Command{
 		Use:     "replace MACHINE",
 		GroupID: groupCluster,
@@ -30,7 +30,7 @@ recover.`,
 		Args: oneArg("a machine's name"),
 	}
 	clusterFlags(cmd, &file, &name)
-	cmd.Flags().DurationVar(&drain, "drain-time", time.Minute, "how long its pods may take to leave it")
+	cmd.Flags().Var((*span)(&drain), "drain-time", "how long its pods may take to leave it")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if name, err = clusterName(file, name); err != nil {
 			return err
