@@ -26,7 +26,7 @@ func proveCommand() *cobra.Command {
 	var file, name string
 	var clauses, merge []string
 	var part string
-	var brief, keep, again bool
+	var brief, keep, again, sufficient bool
 	cmd := &cobra.Command{
 		Use:     "prove",
 		GroupID: groupCluster,
@@ -48,6 +48,7 @@ unless --keep is given.
 Exit code 3 where an operation does not work with all rules, or anything broke otherwise
 than predicted.`,
 		Example: `  craton prove
+  craton prove --sufficient --brief               # does everything work, with the rules as they are?
   craton prove --clause worker.ingress.kubelet
   craton prove -o html > proof.html
   craton prove --part 1/2 --results one.json      # and 2/2 on another host
@@ -62,8 +63,10 @@ than predicted.`,
 	cmd.Flags().BoolVar(&again, "again", false, "begin anew instead of where an earlier run was stopped")
 	cmd.Flags().StringVar(&part, "part", "", "take out one part of the clauses only, such as 1/4: other hosts may take the others out of clusters of the same file")
 	cmd.Flags().StringSliceVar(&merge, "merge", nil, "print the results in these files, one for each part, as one proof, and try nothing")
-	cmd.MarkFlagsMutuallyExclusive("part", "clause")
+	cmd.Flags().BoolVar(&sufficient, "sufficient", false, "only try every operation with all rules: take nothing out, and keep no results")
+	cmd.MarkFlagsMutuallyExclusive("sufficient", "part", "clause")
 	results := addResultFlags(cmd, "clause", "8m", "in the cluster's folder")
+	cmd.MarkFlagsMutuallyExclusive("sufficient", "results")
 	out := addOutputFlag(cmd, format[*prove.Proof]{"table", prove.WriteTable}, jsonFormat[*prove.Proof](),
 		format[*prove.Proof]{"html", prove.WriteHTML},
 		format[*prove.Proof]{"markdown", func(w io.Writer, p *prove.Proof) error { return prove.WriteMarkdown(w, p) }})
@@ -106,7 +109,10 @@ than predicted.`,
 		if err != nil {
 			return err
 		}
-		if results.file == "" {
+		switch {
+		case sufficient:
+			clauses, again = []string{}, false
+		case results.file == "":
 			results.file = c.ProofFile()
 		}
 		if again {

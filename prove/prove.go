@@ -40,7 +40,8 @@ type Options struct {
 	Fabric     Fabric
 	Stage      *operation.Stage
 	Operations []operation.Operation
-	// Clauses are those to take out; nil is every one that opens something.
+	// Clauses are those to take out; nil is every one that opens something, an empty list none: then it is only
+	// shown that the rules suffice.
 	Clauses []string
 	// Part is the part of these to take out; the zero value is all.
 	Part Part

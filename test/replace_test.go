@@ -43,6 +43,7 @@ func TestRecoverMasters(t *testing.T) {
 	t.Run("replace a master that is alive", func(t *testing.T) {
 		l.replaces(t, masters[0].Name)
 		l.voters(t, 3)
+		l.operates(t)
 	})
 	t.Run("replace a worker that a budget keeps", func(t *testing.T) { testReplaceKept(t, l) })
 	t.Run("replace a master that the others need", func(t *testing.T) {
@@ -85,7 +86,17 @@ func TestRecoverMasters(t *testing.T) {
 		l.kept(t, "before", true)
 		l.kept(t, "after", false)
 		l.aside(t, out)
+		l.operates(t)
 	})
+}
+
+// operates protects what a cluster is there for at the moments that matter: behind exactly the plan's rules every
+// operation works again.
+func (l *lab) operates(t *testing.T) {
+	t.Helper()
+	if out, err := l.craton("prove", "--sufficient", "--brief", "--cluster", l.name); err != nil {
+		t.Errorf("not every operation works: %v\n%s", err, out)
+	}
 }
 
 // testReplaceKept protects workloads: a machine that a disruption budget keeps is not replaced,
