@@ -57,6 +57,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 3 a check ran and foun
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		// Flags that exclude each other are wrong usage, as any other flag that is.
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.ValidateFlagGroups(); err != nil {
+				return usage("%w: see %s --help", err, cmd.CommandPath())
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])

@@ -53,7 +53,7 @@ func Merge(parts ...*Proof) (*Proof, error) {
 	ended, have := true, map[string]bool{}
 	for i, p := range parts {
 		if p.Key != whole.Key || p.Cluster != whole.Cluster {
-			return nil, fmt.Errorf("the results of part %d (%s of cluster %s) are of another contract, plan or operations than those before: make it anew", i+1, p.Part, p.Cluster)
+			return nil, fmt.Errorf("the results in file %d of %d, of cluster %s, are of another contract, plan or operations than those before: they are no parts of one proof", i+1, len(parts), p.Cluster)
 		}
 		have[p.Part] = true
 		ended = ended && !p.Ended.IsZero()
