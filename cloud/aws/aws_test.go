@@ -17,7 +17,11 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add([]byte(`{"SecurityGroupRules": [{"SecurityGroupRuleId": "sgr-1", "GroupId": "sg-1", "IsEgress": true, "IpProtocol": "icmp", "FromPort": 8, "ToPort": 0, "CidrIpv6": "::/0", "ReferencedGroupInfo": {"GroupId": "sg-2"}}]}`))
+	f.Add([]byte(`{"NetworkAcls": [{"NetworkAclId": "acl-1", "Associations": [{"SubnetId": "subnet-1"}], "Entries": [{"RuleNumber": 100, "Egress": true, "Protocol": "-1", "CidrBlock": "0.0.0.0/0", "RuleAction": "allow"}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if _, err := aws.ReadACLs("fuzz", data); err != nil && !strings.HasPrefix(err.Error(), "fuzz") {
+			t.Errorf("%v names no file", err)
+		}
 		if _, err := aws.Read("fuzz", data); err != nil && !strings.HasPrefix(err.Error(), "fuzz") {
 			t.Errorf("%v names no file", err)
 		}
