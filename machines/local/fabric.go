@@ -23,7 +23,10 @@ const dropGroup = 1
 // applyRules makes the fabric's rules the plan's, in one transaction, and ends the
 // connections that these no longer allow; the others are not touched.
 func (p *Platform) applyRules(ctx context.Context, pl *plan.Plan) error {
-	return p.Enforce(ctx, pl, nil)
+	if err := p.Enforce(ctx, pl, nil); err != nil {
+		return err
+	}
+	return p.In(fabricNS, func() error { return setSysctls(followSysctls) })
 }
 
 // Enforce makes the fabric's rules those of a plan, for an experiment with another plan of the

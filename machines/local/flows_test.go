@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -45,7 +46,7 @@ func TestFlows(t *testing.T) {
 	if err := p.nft(t.Context(), []byte(rules), &bytes.Buffer{}, "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
-	if err := namespace.Do(fabric, func() error { return setSysctls(fabricSysctls) }); err != nil {
+	if err := namespace.Do(fabric, func() error { return errors.Join(setSysctls(fabricSysctls), setSysctls(followSysctls)) }); err != nil {
 		t.Fatal(err)
 	}
 	var listener net.Listener

@@ -91,9 +91,11 @@ var fabricSysctls = map[string]string{
 	"net/ipv4/ip_forward":          "1",
 	"net/ipv4/conf/all/rp_filter":  "0",
 	"net/ipv6/conf/all/forwarding": "0",
-	// So that verify --traffic can say since when a connection is there.
-	"net/netfilter/nf_conntrack_timestamp": "1",
 }
+
+// followSysctls are those of following connections, which a kernel may have only once a rule asks for it: that
+// it notes when each began, for verify --traffic.
+var followSysctls = map[string]string{"net/netfilter/nf_conntrack_timestamp": "1"}
 
 // prepareNetwork makes the namespaces and links that are missing.
 func (p *Platform) prepareNetwork(pl *plan.Plan) error {
