@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"craton.dev/craton/contract"
+	"craton.dev/craton/snapshot"
 )
 
 // recoverCluster is the cluster of the tests of backup, recover and replace.
@@ -75,6 +76,10 @@ func TestRecover(t *testing.T) {
 	t.Run("a snapshot of etcd's own", func(t *testing.T) {
 		master := l.plan(t).OfRole(contract.Master)[0]
 		db := filepath.Join(dir, "etcd.db")
+		const word = "abracadabra"
+		if _, err := l.kubectl("create", "secret", "generic", "kept", "--from-literal=word="+word); err != nil {
+			t.Fatal(err)
+		}
 		l.etcdctl(t, master.Name, master.Address.String(), "snapshot", "save", "/var/lib/etcd/own.db")
 		f, err := os.Create(db)
 		if err != nil {
@@ -84,9 +89,16 @@ func TestRecover(t *testing.T) {
 		if err := l.open(t).Platform.Exec(context.Background(), master.Name, []string{"cat", "/var/lib/etcd/own.db"}, nil, f, nil); err != nil {
 			t.Fatal(err)
 		}
+		// Whoever has the disk has no secret: its key is not in etcd.
+		if kept, err := snapshot.Value(db, "/registry/secrets/default/kept"); err != nil || !bytes.HasPrefix(kept, []byte("k8s:enc:")) || bytes.Contains(kept, []byte(word)) {
+			t.Errorf("the secret is in etcd as %.200q, %v", kept, err)
+		}
 		l.keep(t, "after")
 		out := l.mustCraton(t, "recover", "--cluster", l.name, "--from", db, "--force", l.name)
 		l.ready(t)
+		if got, err := l.kubectl("get", "secret", "kept", "-o", "go-template={{.data.word|base64decode}}"); err != nil || got != word {
+			t.Errorf("the secret is read as %q, %v", got, err)
+		}
 		l.kept(t, "before", true)
 		l.kept(t, "after", false)
 		l.aside(t, out)
