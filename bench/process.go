@@ -7,10 +7,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"craton.dev/craton/plan"
 )
 
 // usage is what a process took. cpu is its processor time, peak its greatest resident
@@ -65,4 +68,61 @@ func statusBytes(pid int, field string) int64 {
 		}
 	}
 	return 0
+}
+
+// process is one that runs on a machine of a plan.
+type process struct {
+	machine, program string
+	pid              int
+}
+
+// running are all of them.
+func running(p *plan.Plan) (all []process, err error) {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		program, _, _ := strings.Cut(string(line), "\x00")
+		pid, notOne := strconv.Atoi(filepath.Base(dir))
+		if notOne != nil || program == "" {
+			continue
+		}
+		if machine := machineOf(pid, p); machine != "" {
+			all = append(all, process{machine, filepath.Base(program), pid})
+		}
+	}
+	return all, err
+}
+
+// processorShares is how much of one core groups of processes take for so long, in percent.
+func processorShares(ctx context.Context, lasting time.Duration, groups map[string][]int) (map[string]float64, error) {
+	ticks := map[string]float64{}
+	add := func(sign float64) {
+		for name, pids := range groups {
+			for _, pid := range pids {
+				ticks[name] += sign * processorTicks(pid)
+			}
+		}
+	}
+	add(-1)
+	if err := pass(ctx, lasting); err != nil {
+		return nil, err
+	}
+	add(1)
+	for name := range ticks {
+		ticks[name] *= 100 / ticksOfSecond / lasting.Seconds()
+	}
+	return ticks, nil
+}
+
+// processorTicks is the processor time of a process so far, of its own and the kernel's for it.
+func processorTicks(pid int) float64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(text), ") ") // its name may have spaces
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseFloat(f[11], 64)
+	system, _ := strconv.ParseFloat(f[12], 64)
+	return user + system
 }

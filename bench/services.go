@@ -94,39 +94,27 @@ func (b *bench) servicesAtRest(ctx context.Context, p *plan.Plan) error {
 	if err := pass(ctx, servicesSettle); err != nil {
 		return err
 	}
-	var pids []int
-	var memory int64
-	found := map[string]bool{}
-	processes, err := filepath.Glob("/proc/[0-9]*")
+	all, err := running(p)
 	if err != nil {
 		return err
 	}
-	for _, dir := range processes {
-		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		program, _, _ := strings.Cut(string(line), "\x00")
-		pid, err := strconv.Atoi(filepath.Base(dir))
-		if name := filepath.Base(program); err == nil && slices.Contains(programs, name) && machineOf(pid, p) != "" {
-			found[name] = true
-			pids = append(pids, pid)
-			memory += statusBytes(pid, "VmRSS")
+	var pids []int
+	var memory int64
+	found := map[string]bool{}
+	for _, r := range all {
+		if slices.Contains(programs, r.program) {
+			found[r.program] = true
+			pids = append(pids, r.pid)
+			memory += statusBytes(r.pid, "VmRSS")
 		}
 	}
 	if len(found) != len(programs) {
 		return fmt.Errorf("of the services' programs (%s) these run: %v", strings.Join(programs, ", "), found)
 	}
 	b.samples.add("memory services", float64(memory))
-	ticks := func() (sum float64) {
-		for _, pid := range pids {
-			sum += processorTicks(pid)
-		}
-		return sum
-	}
-	before := ticks()
-	if err := pass(ctx, servicesIdle); err != nil {
-		return err
-	}
-	b.samples.add("processor services", 100*(ticks()-before)/ticksOfSecond/servicesIdle.Seconds())
-	return nil
+	shares, err := processorShares(ctx, servicesIdle, map[string][]int{"services": pids})
+	b.samples.add("processor services", shares["services"])
+	return err
 }
 
 // ticksOfSecond are the kernel's to user space, on every architecture.
@@ -142,19 +130,6 @@ func hostTicks() (sum float64) {
 		}
 	}
 	return sum
-}
-
-// processorTicks is the processor time of a process so far, of its own and the kernel's for it.
-func processorTicks(pid int) float64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, rest, _ := strings.Cut(string(text), ") ") // its name may have spaces
-	f := strings.Fields(rest)
-	if len(f) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseFloat(f[11], 64)
-	system, _ := strconv.ParseFloat(f[12], 64)
-	return user + system
 }
 
 // throughIngress compares asking an application through the ingress, over TLS, with asking its node

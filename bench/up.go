@@ -18,6 +18,7 @@ import (
 	"craton.dev/craton/command"
 	"craton.dev/craton/contract"
 	"craton.dev/craton/machines/local"
+	"craton.dev/craton/payload"
 	"craton.dev/craton/plan"
 )
 
@@ -27,9 +28,16 @@ const upCluster = "bench"
 // upLimit is how long one `craton up` may take.
 const upLimit = 10 * time.Minute
 
+// ownSettle is how long craton's own programs have after `up` to give back what they needed only for
+// their start, ownIdle how long their work is looked at then.
+const ownSettle, ownIdle = 20 * time.Second, 20 * time.Second
+
+// ownPrograms are those on masters.
+var ownPrograms = []string{payload.Operator, "craton-checkpointer"}
+
 // up brings a cluster of one master and one worker up and takes it down: the time to its
-// first answer and till it is ready, an `up` with nothing to do, and what memory craton's
-// own programs have then.
+// first answer and till it is ready, an `up` with nothing to do, and what craton's own
+// programs take then.
 func (b *bench) up(ctx context.Context) (err error) {
 	p, err := planOf(upCluster, 1)
 	if err != nil {
@@ -83,7 +91,7 @@ func (b *bench) up(ctx context.Context) (err error) {
 		return err
 	}
 	b.samples.add("no-op", time.Since(began).Seconds())
-	if err := b.memory(p); err != nil {
+	if err := b.atRest(ctx, p); err != nil {
 		return err
 	}
 	began = time.Now()
@@ -119,38 +127,42 @@ func (b *bench) cleanUp(cluster string) error {
 	return err
 }
 
-// memory adds up the resident memory of craton's own programs, by machine and on the host.
-func (b *bench) memory(p *plan.Plan) error {
-	sums := map[string]int64{}
-	gateway := 0
-	processes, err := filepath.Glob("/proc/[0-9]*")
+// atRest says what craton's own programs take when they have nothing to do, by machine and on the
+// host.
+func (b *bench) atRest(ctx context.Context, p *plan.Plan) error {
+	if err := pass(ctx, ownSettle); err != nil {
+		return err
+	}
+	all, err := running(p)
 	if err != nil {
 		return err
 	}
-	for _, dir := range processes {
-		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		argv := strings.Split(string(line), "\x00")
-		if !strings.HasPrefix(filepath.Base(argv[0]), "craton") {
+	sums, programs := map[string]int64{}, map[string][]int{}
+	master := first(p, contract.Master).Name
+	for _, r := range all {
+		if !strings.HasPrefix(r.program, "craton") {
 			continue
 		}
-		var pid int
-		if _, err := fmt.Sscan(filepath.Base(dir), &pid); err != nil {
-			continue
-		}
-		if machine := machineOf(pid, p); machine != "" {
-			sums[machine] += statusBytes(pid, "VmRSS")
-		} else if pid == gatewayOf(p.Cluster) {
-			gateway = pid
+		sums[r.machine] += statusBytes(r.pid, "VmRSS")
+		if r.machine == master {
+			programs[r.program] = append(programs[r.program], r.pid)
 		}
 	}
-	master, worker := sums[first(p, contract.Master).Name], sums[first(p, contract.Worker).Name]
-	if master == 0 || gateway == 0 {
-		return fmt.Errorf("memory: expected an operator on the master and a gateway on the host, found %d bytes and process %d", master, gateway)
+	gateway := gatewayOf(p.Cluster)
+	for _, name := range ownPrograms {
+		if len(programs[name]) != 1 || gateway == 0 {
+			return fmt.Errorf("at rest: expected one %s on %s and a gateway on the host, found processes %v and %d", name, master, programs[name], gateway)
+		}
+		b.samples.add("memory "+name, float64(statusBytes(programs[name][0], "VmRSS")))
 	}
-	b.samples.add("memory master", float64(master))
-	b.samples.add("memory worker", float64(worker))
+	b.samples.add("memory master", float64(sums[master]))
+	b.samples.add("memory worker", float64(sums[first(p, contract.Worker).Name]))
 	b.samples.add("memory host", float64(statusBytes(gateway, "VmRSS")))
-	return nil
+	shares, err := processorShares(ctx, ownIdle, programs)
+	for _, name := range ownPrograms {
+		b.samples.add("processor "+name, shares[name])
+	}
+	return err
 }
 
 // machineOf is the plan's machine that a process runs on, by its cgroup; "" for none.
