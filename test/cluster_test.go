@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,8 +60,28 @@ func testUp(t *testing.T, l *lab) {
 	l.up(t)
 	l.ready(t)
 	l.labels(t)
+	l.runsNoMore(t)
 	if took := l.up(t); took > 3*time.Second {
 		t.Errorf("up with nothing to do took %s: expected less than 3 s", took)
+	}
+}
+
+// runsNoMore protects what the document says of a worker: the container runtime and the kubelet are
+// all that runs on it, beside the system's own journal; the rest are pods.
+func (l *lab) runsNoMore(t *testing.T) {
+	t.Helper()
+	worker := l.plan(t).OfRole(contract.Worker)[0].Name
+	out, err := l.craton("ssh", "--cluster", l.name, worker, "--", "systemctl", "list-units", "--type=service", "--state=running", "--no-legend", "--plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running []string
+	for line := range strings.Lines(out) {
+		name, _, _ := strings.Cut(line, " ")
+		running = append(running, name)
+	}
+	if want := []string{"containerd.service", "kubelet.service", "systemd-journald.service"}; !slices.Equal(running, want) {
+		t.Errorf("%s runs the services %q, expected %q", worker, running, want)
 	}
 }
 

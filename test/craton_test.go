@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -285,6 +286,7 @@ type background struct {
 func (l *lab) start(t *testing.T) *background {
 	t.Helper()
 	b := &background{cmd: exec.Command(craton, "up", "--file", l.file), done: make(chan struct{})}
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // of a terminal of its own
 	stderr, err := b.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

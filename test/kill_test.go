@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +19,8 @@ type moment struct {
 	line, file string
 	// after is how long up goes on from there.
 	after time.Duration
+	// asked has it stopped as by ^C, which all programs of a terminal get; else it is killed.
+	asked bool
 	// fresh moments take a cluster that has not come further before: not one that was
 	// killed there and goes on.
 	fresh bool
@@ -32,11 +35,14 @@ var moments = []moment{
 	{step: "surroundings", line: "network,"},
 	{step: "surroundings", line: "network,", after: 20 * time.Millisecond},
 	{step: "surroundings", line: "network,", after: 60 * time.Millisecond},
+	{step: "surroundings", line: "network,", after: 40 * time.Millisecond, asked: true},
 	{step: "surroundings", line: "network,", after: 150 * time.Millisecond, fresh: true},
 	{step: "machines", line: "starting"},
 	{step: "machines", line: "starting", after: 30 * time.Millisecond, fresh: true},
 	{step: "machines", line: "starting", after: 300 * time.Millisecond, fresh: true},
+	{step: "machines", line: "starting", after: 100 * time.Millisecond, asked: true, fresh: true},
 	{step: "api", line: "waiting for the API"},
+	{step: "api", line: "waiting for the API", after: time.Second, asked: true},
 	{step: "api", line: "waiting for the API", after: 2 * time.Second},
 	{step: "objects", line: "applying"},
 	{step: "objects", line: "applying", after: 100 * time.Millisecond},
@@ -56,8 +62,8 @@ func (m moment) reached(l *lab, up *background) bool {
 	return err == nil
 }
 
-// killAt runs up and kills it, as the kernel does when memory is short. done is true where
-// up has ended before.
+// killAt runs up and kills it, as the kernel does when memory is short, or has it stopped as by ^C.
+// done is true where up has ended before.
 func (l *lab) killAt(t *testing.T, m moment) (done bool) {
 	t.Helper()
 	up := l.start(t)
@@ -75,8 +81,20 @@ func (l *lab) killAt(t *testing.T, m moment) (done bool) {
 		}
 	}
 	time.Sleep(m.after)
-	up.cmd.Process.Kill()
-	<-up.done
+	if !m.asked {
+		up.cmd.Process.Kill()
+		<-up.done
+		return false
+	}
+	if err := syscall.Kill(-up.cmd.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-up.done:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("up goes on after ^C at step %s:\n%s", m.step, up.all())
+	}
+	sentence(t, up.cmd.ProcessState.ExitCode(), strings.Split(up.all(), "\n"), "stopped in step ", "`craton up` again to go on", "`craton down`")
 	return false
 }
 
