@@ -36,6 +36,7 @@ func TestMasters(t *testing.T) {
 	if t.Failed() {
 		t.FailNow()
 	}
+	part("operations after the first join", func(t *testing.T, l *lab) { l.operates(t) })
 	part("self-hosted", testSelfHosted)
 	part("objects deleted", testObjectsDeleted)
 	part("a master hangs", testMasterHangs)
@@ -228,6 +229,7 @@ func testAllOff(t *testing.T, l *lab) {
 	if err != nil || got.Data["written"] != note.Data["written"] {
 		t.Errorf("what was written before the power went is %v, %v", got.Data, err)
 	}
+	l.operates(t)
 }
 
 // testFewerMasters protects the way back to one master: the members leave one by one, and
