@@ -26,7 +26,7 @@ PACKAGES = $$(go list ./... | grep -v '^craton.dev/craton/test')
 PURE = ./contract/... ./cluster/... ./plan/... ./packets/... ./filter/... ./cloud/... ./audit/... ./pki/... ./render/... ./operate/... ./doctor/... ./command/... ./cli/... ./health/... ./console/...
 
 # Tests that take ten minutes and more, or whose bounds in seconds a busy host does not keep.
-LONG := ^(TestExamples|TestRecoverMasters|TestReplace.*|TestInfra|TestExternalEtcd|TestSelfHostedEtcdMasters|TestSignIn|TestServices|TestSockets|TestSabotage|TestAlerts.*|TestIngress|TestOptions)$$
+LONG := ^(TestExamples|TestRecoverMasters|TestReplace.*|TestInfra|TestExternalEtcd|TestSelfHostedEtcdMasters|TestSignIn|TestServices|TestSockets|TestSabotage|TestAlerts.*|TestIngress|TestOptions|TestScaleMasters)$$
 
 # Packages with tests on real etcd and API servers, which these variables name.
 ON_ETCD = $$(grep -rlE --include='*_test.go' 'CRATON_(ETCD|APISERVER)' . | xargs -n 1 dirname | sort -u)
