@@ -184,10 +184,38 @@ func missing(p *plan.Plan, o contract.Operation) string {
 // optional are components that take part in operations which clusters without them have, too.
 var optional = map[string]bool{"load-balancer": true, "etcd": true}
 
+// callers are whose connections alone an operation makes by a clause that lets others in too: the API
+// servers are on masters, and so are the pods of the cluster's DNS, which are placed first of all.
+var callers = map[string]map[string]contract.Role{
+	"call-webhook":    {"worker.ingress.vxlan": contract.Master},
+	"resolve-service": {"worker.ingress.vxlan": contract.Master},
+}
+
 // Needs tells whether an operation is expected to need a clause in a plan's cluster.
 func Needs(p *plan.Plan, o contract.Operation, clause string) bool {
 	condition, narrower := o.OnlyIf[clause]
-	return slices.Contains(o.Clauses, clause) && (!narrower || plan.Holds(condition, p.File))
+	if !slices.Contains(o.Clauses, clause) || narrower && !plan.Holds(condition, p.File) {
+		return false
+	}
+	role, some := callers[o.ID][clause]
+	return !some || !opensTo(p.Without(clause), clause, role)
+}
+
+// opensTo tells whether a plan lets machines of a role in where a clause, which it need not have, does.
+func opensTo(p *plan.Plan, clause string, role contract.Role) bool {
+	c, _ := contract.ByID(clause)
+	for _, from := range p.OfRole(role) {
+		for _, to := range p.OfRole(c.Role) {
+			for _, protocol := range c.Protocols {
+				for _, ports := range c.Ports {
+					if ok, _ := p.Allows(from.Address, to.Address, protocol, ports.First); !ok {
+						return false
+					}
+				}
+			}
+		}
+	}
+	return true
 }
 
 // Predicted are the operations that a plan's cluster is expected to lose without a clause, by id.

@@ -67,6 +67,9 @@ func TestPredictions(t *testing.T) {
 		{"masters: 1\nworkers: 1\n", "master.ingress.kubelet-read-only", nil},
 		{"masters: 1\nworkers: 2\n", "worker.egress.node-ports", []string{"node-port-from-pod"}},
 		{"masters: 1\nworkers: 1\nschedulableMasters: true\n", "master.ingress.node-ports-as-node", []string{"node-port", "node-port-from-pod"}},
+		{"masters: 3\nworkers: 2\nprofile: minimal\n", "worker.ingress.vxlan", []string{"call-webhook", "pod-to-pod", "reach-service", "resolve-service"}},
+		// Masters may come by another clause there, and workers may not.
+		{"masters: 3\nworkers: 2\nprofile: document\n", "worker.ingress.vxlan", []string{"pod-to-pod", "reach-service"}},
 		// Without a quorum no API server has its store.
 		{"masters: 3\nworkers: 1\n", "master.ingress.etcd-peer", []string{
 			"call-webhook", "check-health", "drain", "exec", "heal-etcd", "join", "logs", "port-forward", "power-cycle", "proxy",

@@ -172,6 +172,39 @@ func TestBadLuckIsNoFinding(t *testing.T) {
 	}
 }
 
+// TestWhatBreaksLaterIsBroken protects from a finding that comes too early: what needs a clause and works on for a
+// moment without it is asked again; what goes on working is a finding, and so is what was unlucky once.
+func TestWhatBreaksLaterIsBroken(t *testing.T) {
+	for name, test := range map[string]struct {
+		breaks  []bool // by how often it was asked without the clause; the last goes on
+		finding bool
+	}{
+		"later":     {[]bool{false, true}, false},
+		"never":     {[]bool{false}, true},
+		"just once": {[]bool{false, true, false}, true},
+	} {
+		p, f := makePlan(t, "profile: minimal\n"), &fabric{}
+		ops := obeying(t, p, f, nil)
+		i := slices.IndexFunc(ops, func(o operation.Operation) bool { return o.ID == "ssh" })
+		works, asked := ops[i].Do, 0
+		ops[i].Do = func(ctx context.Context, s *operation.Stage) (string, error) {
+			if slices.Contains(f.now.Opening(), "master.ingress.ssh") {
+				return works(ctx, s)
+			}
+			breaks := test.breaks[min(asked, len(test.breaks)-1)]
+			asked++
+			if breaks {
+				return "", errors.New("no answer")
+			}
+			return "answered", nil
+		}
+		proof, err := Run(t.Context(), Options{Plan: p, Fabric: f, Operations: ops, Clauses: []string{"master.ingress.ssh"}})
+		if err != nil || len(proof.Findings()) > 0 != test.finding {
+			t.Errorf("%s: %v, findings %q", name, err, proof.Findings())
+		}
+	}
+}
+
 // TestNothingIsTakenOutOfABrokenCluster protects from verdicts that mean nothing.
 func TestNothingIsTakenOutOfABrokenCluster(t *testing.T) {
 	p, f := makePlan(t, "profile: minimal\n"), &fabric{}
