@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -225,16 +226,20 @@ func (l *lab) client() (*kubernetes.Clientset, error) {
 	return kubernetes.NewForConfig(config)
 }
 
-// problem is the first thing that keeps the cluster from being ready, and standIns the
-// first stand-in that runs; "" where there is none.
-func (l *lab) problem(ctx context.Context) (problem, standIns string) {
+// problem is the first thing that keeps a machine from being ready, the first that keeps the cluster, and
+// the first stand-in that runs; "" where there is none.
+func (l *lab) problem(ctx context.Context) (machine, whole, standIn string) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	s, err := l.cluster.Status(ctx)
 	if err != nil {
-		return err.Error(), ""
+		return err.Error(), err.Error(), ""
 	}
-	return s.Problem()
+	for _, m := range s.Machines {
+		machine = cmp.Or(machine, m.Problem)
+	}
+	whole, standIn = s.Problem()
+	return machine, whole, standIn
 }
 
 // neighbours are other clusters on this host, which take of its processors.

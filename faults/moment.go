@@ -53,7 +53,7 @@ func (p *play) prepare(ctx context.Context) (*up, error) {
 		return running, nil
 	}
 	for end := time.Now().Add(time.Minute); ; time.Sleep(500 * time.Millisecond) {
-		problem, standIns := p.lab.problem(ctx)
+		_, problem, standIns := p.lab.problem(ctx)
 		if problem = cmp.Or(problem, standIns); problem == "" {
 			return nil, nil
 		}

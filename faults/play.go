@@ -159,6 +159,7 @@ func (p *play) try(ctx context.Context, bare time.Duration) error {
 	if others := p.lab.neighbours(); len(others) > 0 {
 		p.row.note(p, "this host runs other clusters: %s", list(others))
 	}
+	p.row.Machines = seconds(max(0, watch.readyAt(machinesReady).Sub(from)))
 	p.row.Ready = seconds(max(0, watch.readyAt(servesAgain).Sub(from)))
 	p.row.Settled = seconds(max(0, watch.readyAt(settled).Sub(from)))
 	watch.stop()
@@ -204,12 +205,12 @@ func (p *play) judge(result load.Result, bare time.Duration, loadFrom, from, to 
 			gap.Began.Sub(p.began).Seconds(), gap.Took.Seconds(), connection(gap.Fresh), gap.Error)
 	}
 	r.GapBound, r.WorksBound = seconds(s.bounds.gap), seconds(s.bounds.works)
-	r.ReadyBound, r.SettledBound = seconds(s.bounds.ready), seconds(s.bounds.ready)
+	r.MachinesBound, r.ReadyBound, r.SettledBound = seconds(s.bounds.ready), seconds(s.bounds.ready), seconds(s.bounds.ready)
 	if s.fault.outage {
 		r.GapBound += seconds(from.Sub(p.began))
 	}
 	if s.bounds.floors && p.boots > 0 {
-		r.ReadyBound = seconds(2 * (p.boots + bare))
+		r.MachinesBound = seconds(2 * (p.boots + bare))
 		r.note(p, "the floor: machines boot in %.1f s, bare etcd and API server start in %.1f s", p.boots.Seconds(), bare.Seconds())
 	}
 	v := history.Check(result.Ops, checking)
@@ -226,6 +227,7 @@ func (p *play) judge(result load.Result, bare time.Duration, loadFrom, from, to 
 	p.wrong = r.Verdict == failed
 	r.within("without API", r.Gap, r.GapBound)
 	r.within("a new Deployment waited", r.Works, r.WorksBound)
+	r.within("machines ready again", r.Machines, r.MachinesBound)
 	r.within("ready again", r.Ready, r.ReadyBound)
 	r.within("stand-ins were there", r.Settled, r.SettledBound)
 	if r.Verdict == "" {

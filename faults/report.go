@@ -28,19 +28,22 @@ type row struct {
 	Commit  string  `json:"commit,omitempty"`
 	Bare    float64 `json:"bare,omitempty"`
 	// Gap, Works and Ready are as in bounds. Settled is when no stand-in was left as well.
-	Gap          float64 `json:"gap"`
-	GapBound     float64 `json:"gapBound"`
-	Works        float64 `json:"works"`
-	WorksBound   float64 `json:"worksBound"`
-	Ready        float64 `json:"ready"`
-	ReadyBound   float64 `json:"readyBound"`
-	Settled      float64 `json:"settled"`
-	SettledBound float64 `json:"settledBound"`
-	Tried        int     `json:"tried"`
-	Acked        int     `json:"acked"`
-	Unclear      int     `json:"unclear"`
-	Lost         int     `json:"lost"`
-	Reads        int     `json:"reads"`
+	Gap        float64 `json:"gap"`
+	GapBound   float64 `json:"gapBound"`
+	Works      float64 `json:"works"`
+	WorksBound float64 `json:"worksBound"`
+	// Machines is when the API answered and called every machine ready; rows of before have none.
+	Machines      float64 `json:"machines,omitempty"`
+	MachinesBound float64 `json:"machinesBound,omitempty"`
+	Ready         float64 `json:"ready"`
+	ReadyBound    float64 `json:"readyBound"`
+	Settled       float64 `json:"settled"`
+	SettledBound  float64 `json:"settledBound"`
+	Tried         int     `json:"tried"`
+	Acked         int     `json:"acked"`
+	Unclear       int     `json:"unclear"`
+	Lost          int     `json:"lost"`
+	Reads         int     `json:"reads"`
 	// Verdict is passed, failed or not played; Reasons say why.
 	Verdict string   `json:"verdict"`
 	Reasons []string `json:"reasons,omitempty"`
@@ -133,19 +136,23 @@ func table(rows []*row) string {
 	}
 	fmt.Fprintf(&b, "%d scenarios: %d passed, %d failed, %d cannot be played here, %d not played yet.\n\n",
 		len(scenarios()), count[passed], count[failed], count[unplayed], max(0, len(scenarios())-len(rows)))
-	b.WriteString("| scenario | without API, s | a Deployment waits, s | ready again, s | without stand-ins, s | writes tried | acknowledged | unclear | lost | reads | played | verdict |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| scenario | without API, s | a Deployment waits, s | machines ready, s | ready again, s | without stand-ins, s | writes tried | acknowledged | unclear | lost | reads | played | verdict |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		if r.Verdict == unplayed {
-			fmt.Fprintf(&b, "| %s | | | | | | | | | | | %s: %s |\n", r.Scenario, unplayed, cell(strings.Join(r.Reasons, "; ")))
+			fmt.Fprintf(&b, "| %s | | | | | | | | | | | | %s: %s |\n", r.Scenario, unplayed, cell(strings.Join(r.Reasons, "; ")))
 			continue
 		}
 		verdict := r.Verdict
 		if verdict != passed {
 			verdict = "**" + verdict + "**: " + cell(strings.Join(r.Reasons, "; "))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %d | %d | %d | %d | %d | %s | %s |\n", r.Scenario,
-			figure(r.Gap, r.GapBound), figure(r.Works, r.WorksBound), figure(r.Ready, r.ReadyBound), figure(r.Settled, r.SettledBound),
+		machines := ""
+		if r.MachinesBound > 0 {
+			machines = figure(r.Machines, r.MachinesBound)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %d | %d | %d | %d | %d | %s | %s |\n", r.Scenario,
+			figure(r.Gap, r.GapBound), figure(r.Works, r.WorksBound), machines, figure(r.Ready, r.ReadyBound), figure(r.Settled, r.SettledBound),
 			r.Tried, r.Acked, r.Unclear, r.Lost, r.Reads, strings.TrimSpace(r.Played+" "+r.Commit), verdict)
 	}
 	return b.String()

@@ -60,7 +60,8 @@ type bounds struct {
 	works time.Duration
 	// ready is when every machine and component has to be ready again, and no stand-in runs.
 	ready time.Duration
-	// floors says that ready is twice what the machine and bare programs take to start.
+	// floors says that the machines have to be ready again, and the API to answer, within twice what a
+	// machine and bare programs take to start.
 	floors bool
 }
 

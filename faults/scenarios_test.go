@@ -120,7 +120,7 @@ func TestReport(t *testing.T) {
 	for _, want := range []string{
 		"Played till 2026-01-02 (UTC) with v1, seed 3, 7.",
 		fmt.Sprintf("%d scenarios: 1 passed, 1 failed, 1 cannot be played here, %d not played yet.", len(scenarios()), len(scenarios())-3),
-		"| good | 0.5 ≤ 1 | 0.0 | 0.0 | 0.0 | 10 | 9 | 1 | 0 | 20 | 2026-01-02 03:04 c0ffee | passed |",
+		"| good | 0.5 ≤ 1 | 0.0 |  | 0.0 | 0.0 | 10 | 9 | 1 | 0 | 20 | 2026-01-02 03:04 c0ffee | passed |",
 		"| bad | 4.0 ≤ 3 |", "**failed**: without API for 4.0 s, at most 3.0; a \\| b c |",
 		"| not played: there is none |", "## bad\n\nSeed 7.", "- +1.0 s: not / ready",
 	} {

@@ -12,10 +12,14 @@ import (
 type level int
 
 const (
-	// servesAgain: every machine and component is ready. A stand-in does the same work.
-	servesAgain level = iota
+	// machinesReady: the API answers, and every machine is ready by it.
+	machinesReady level = iota
+	// servesAgain: every component is ready, too. A stand-in does the same work.
+	servesAgain
 	// settled: and there are no stand-ins.
 	settled
+
+	levels = int(settled) + 1
 )
 
 // watch follows whether the cluster is ready, and notes each change.
@@ -26,8 +30,8 @@ type watch struct {
 	mu      sync.Mutex
 	problem string
 	// ok tells for each level whether it is reached, and since when that is so.
-	ok    [2]bool
-	since [2]time.Time
+	ok    [levels]bool
+	since [levels]time.Time
 }
 
 func watchStatus(ctx context.Context, p *play) *watch {
@@ -40,7 +44,7 @@ func watchStatus(ctx context.Context, p *play) *watch {
 		defer close(w.done)
 		for ctx.Err() == nil {
 			asked := time.Now()
-			problem, standIns := p.lab.problem(ctx)
+			machine, problem, standIns := p.lab.problem(ctx)
 			if problem == "" {
 				// As long as it lacks something that was deleted, it is not what it was.
 				name, err := p.missing(ctx)
@@ -54,6 +58,7 @@ func watchStatus(ctx context.Context, p *play) *watch {
 				return
 			}
 			w.mu.Lock()
+			w.set(asked, machinesReady, machine == "")
 			w.set(asked, servesAgain, problem == "")
 			w.set(asked, settled, problem == "" && standIns == "")
 			if all := cmp.Or(problem, standIns); all != w.problem {
