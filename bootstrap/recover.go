@@ -177,6 +177,7 @@ func (r *recovery) run(ctx context.Context) error {
 		{"set aside", r.setAside},
 		{"api", r.c.awaitAPI},
 		{"objects", r.c.applyObjects},
+		{"pods' addresses", r.readdress},
 		{"other masters", r.startMasters},
 		{"machines", r.c.startMachines},
 		{"ready", r.c.awaitReady},

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"craton.dev/craton/payload"
 	"craton.dev/craton/plan"
@@ -227,6 +229,17 @@ func (r *recovery) startMasters(ctx context.Context) error {
 		case m.Name == r.target.Name:
 			continue
 		case r.halted[m.Name]:
+			other, err := r.otherRange(ctx, m)
+			if err != nil {
+				return err
+			}
+			if other { // it joins when it boots
+				if err := r.restart(ctx, m); err != nil {
+					return err
+				}
+				delete(r.halted, m.Name)
+				continue
+			}
 		case !exists[m.Name]:
 			if err := r.start(ctx, m); err != nil {
 				return err
@@ -250,6 +263,76 @@ func (r *recovery) startMasters(ctx context.Context) error {
 		delete(r.halted, m.Name)
 	}
 	return nil
+}
+
+// readdress restarts the machines that went on with a range for their pods which the restored data do not
+// have for them: a machine that was made anew since then got another one. Other machines look for
+// its pods where the data say. Its network and its pods take the right addresses when it boots.
+func (r *recovery) readdress(ctx context.Context) error {
+	states, err := r.c.Platform.States(ctx)
+	if err != nil {
+		return err
+	}
+	runs := map[string]bool{}
+	for _, s := range states {
+		runs[s.Name] = s.Running
+	}
+	for _, m := range r.c.Plan.Machines {
+		if !runs[m.Name] || r.halted[m.Name] {
+			continue
+		}
+		other, err := r.otherRange(ctx, m)
+		if err != nil {
+			return err
+		}
+		if !other {
+			continue
+		}
+		if err := r.restart(ctx, m); err != nil {
+			return err
+		}
+		if err := r.c.awaitAPI(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// podNetwork is the file by which a machine gives its pods addresses; flannel writes it.
+const podNetwork = "/etc/cni/net.d/10-flannel.conflist"
+
+// otherRange tells whether a machine that runs gives its pods addresses of another range than the API has
+// for its node.
+func (r *recovery) otherRange(ctx context.Context, m plan.Machine) (bool, error) {
+	client, err := r.c.clientset()
+	if err != nil {
+		return false, err
+	}
+	node, err := client.CoreV1().Nodes().Get(ctx, m.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil // it joins anew
+	}
+	if err != nil {
+		return false, err
+	}
+	var network bytes.Buffer
+	if err := r.c.Platform.Exec(ctx, m.Name, []string{"sh", "-c", "cat " + podNetwork + " 2>/dev/null || :"}, nil, &network, nil); err != nil {
+		return false, fmt.Errorf("%s: %w", m.Name, said(err))
+	}
+	return network.Len() > 0 && node.Spec.PodCIDR != "" && !strings.Contains(network.String(), `"`+node.Spec.PodCIDR+`"`), nil
+}
+
+// restart takes a machine's power and gives it back.
+func (r *recovery) restart(ctx context.Context, m plan.Machine) error {
+	r.c.opt.say("stopping %s: its pods have addresses that the restored data know nothing of", m.Name)
+	// A pod that starts before its network knows the new range would get an address of the old one.
+	if err := r.c.Platform.Exec(ctx, m.Name, []string{"sh", "-c", "rm -f " + podNetwork}, nil, nil, nil); err != nil {
+		return fmt.Errorf("%s: %w", m.Name, said(err))
+	}
+	if err := r.c.Platform.PowerOff(ctx, m.Name); err != nil {
+		return err
+	}
+	return r.start(ctx, m)
 }
 
 // resume starts what was ended for nothing: where a recovery failed before any data moved,
