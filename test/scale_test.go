@@ -2,7 +2,9 @@ package test
 
 import (
 	"context"
+	"fmt"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -35,6 +37,7 @@ func TestScaleMasters(t *testing.T) {
 		if err != nil || len(nodes.Items) != masters+1 {
 			t.Fatalf("%d masters and a worker: there are %d nodes (%v)", masters, len(nodes.Items), err)
 		}
+		l.noneOnMachinesGone(t)
 		testSelfHosted(t, l)
 		if i == 0 {
 			l.keep(t, "with-one")
@@ -43,4 +46,26 @@ func TestScaleMasters(t *testing.T) {
 		t.Logf("%d masters: %.1f s", masters, took.Seconds())
 	}
 	l.operates(t)
+}
+
+// noneOnMachinesGone waits till the controllers have removed the pods of machines that are no more, which takes
+// them up to a minute.
+func (l *lab) noneOnMachinesGone(t *testing.T) {
+	t.Helper()
+	there := map[string]bool{"": true} // not placed yet
+	for _, m := range l.plan(t).Machines {
+		there[m.Name] = true
+	}
+	eventually(t, 90*time.Second, func() error {
+		pods, err := l.client(t).CoreV1().Pods(metav1.NamespaceAll).List(context.Background(), metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, p := range pods.Items {
+			if !there[p.Spec.NodeName] {
+				return fmt.Errorf("pod %s/%s is on %s, which is no more", p.Namespace, p.Name, p.Spec.NodeName)
+			}
+		}
+		return nil
+	})
 }
