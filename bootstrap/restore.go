@@ -229,7 +229,7 @@ func (r *recovery) startMasters(ctx context.Context) error {
 		case m.Name == r.target.Name:
 			continue
 		case r.halted[m.Name]:
-			other, err := r.otherRange(ctx, m)
+			other, err := r.otherNetwork(ctx, m)
 			if err != nil {
 				return err
 			}
@@ -265,9 +265,9 @@ func (r *recovery) startMasters(ctx context.Context) error {
 	return nil
 }
 
-// readdress restarts the machines that went on with a range for their pods which the restored data do not
-// have for them: a machine that was made anew since then got another one. Other machines look for
-// its pods where the data say. Its network and its pods take the right addresses when it boots.
+// readdress restarts the machines that were made anew since the restored data: they got another range of
+// addresses for their pods, or at least another address in the network between machines, and others look for
+// their pods where the data say. Both become right when a machine boots.
 func (r *recovery) readdress(ctx context.Context) error {
 	states, err := r.c.Platform.States(ctx)
 	if err != nil {
@@ -281,7 +281,7 @@ func (r *recovery) readdress(ctx context.Context) error {
 		if !runs[m.Name] || r.halted[m.Name] {
 			continue
 		}
-		other, err := r.otherRange(ctx, m)
+		other, err := r.otherNetwork(ctx, m)
 		if err != nil {
 			return err
 		}
@@ -298,12 +298,17 @@ func (r *recovery) readdress(ctx context.Context) error {
 	return nil
 }
 
-// podNetwork is the file by which a machine gives its pods addresses; flannel writes it.
-const podNetwork = "/etc/cni/net.d/10-flannel.conflist"
+// podNetwork is the file by which a machine gives its pods addresses; flannel writes it. linkAddress prints the
+// address of its end of the network between machines, which it notes at the node under backendData.
+const (
+	podNetwork  = "/etc/cni/net.d/10-flannel.conflist"
+	linkAddress = `ip -o link show flannel.1 2>/dev/null | sed -n 's,.*link/ether \([0-9a-f:]*\) .*,\1,p'`
+	backendData = "flannel.alpha.coreos.com/backend-data"
+)
 
-// otherRange tells whether a machine that runs gives its pods addresses of another range than the API has
-// for its node.
-func (r *recovery) otherRange(ctx context.Context, m plan.Machine) (bool, error) {
+// otherNetwork tells whether a machine that runs has other addresses for its pods, or for their network,
+// than the API has at its node.
+func (r *recovery) otherNetwork(ctx context.Context, m plan.Machine) (bool, error) {
 	client, err := r.c.clientset()
 	if err != nil {
 		return false, err
@@ -315,11 +320,20 @@ func (r *recovery) otherRange(ctx context.Context, m plan.Machine) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	var network bytes.Buffer
-	if err := r.c.Platform.Exec(ctx, m.Name, []string{"sh", "-c", "cat " + podNetwork + " 2>/dev/null || :"}, nil, &network, nil); err != nil {
-		return false, fmt.Errorf("%s: %w", m.Name, said(err))
+	for _, one := range []struct{ prints, noted string }{
+		{"cat " + podNetwork + " 2>/dev/null || :", node.Spec.PodCIDR}, {linkAddress, node.Annotations[backendData]},
+	} {
+		var has bytes.Buffer
+		if err := r.c.Platform.Exec(ctx, m.Name, []string{"sh", "-c", one.prints}, nil, &has, nil); err != nil {
+			return false, fmt.Errorf("%s: %w", m.Name, said(err))
+		}
+		// The file has the range among other things, and the note the link's address.
+		text := strings.TrimSpace(has.String())
+		if text != "" && one.noted != "" && !strings.Contains(text, `"`+one.noted+`"`) && !strings.Contains(one.noted, text) {
+			return true, nil
+		}
 	}
-	return network.Len() > 0 && node.Spec.PodCIDR != "" && !strings.Contains(network.String(), `"`+node.Spec.PodCIDR+`"`), nil
+	return false, nil
 }
 
 // restart takes a machine's power and gives it back.
