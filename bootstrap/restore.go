@@ -338,7 +338,7 @@ func (r *recovery) otherNetwork(ctx context.Context, m plan.Machine) (bool, erro
 
 // restart takes a machine's power and gives it back.
 func (r *recovery) restart(ctx context.Context, m plan.Machine) error {
-	r.c.opt.say("stopping %s: its pods have addresses that the restored data know nothing of", m.Name)
+	r.c.opt.say("stopping %s: its place in the pods' network is another one than the restored data have", m.Name)
 	// A pod that starts before its network knows the new range would get an address of the old one.
 	if err := r.c.Platform.Exec(ctx, m.Name, []string{"sh", "-c", "rm -f " + podNetwork}, nil, nil, nil); err != nil {
 		return fmt.Errorf("%s: %w", m.Name, said(err))
