@@ -64,8 +64,8 @@ func Components(o Objects, machines map[string]bool) []Component {
 		}
 	}
 	for _, d := range o.DaemonSets {
-		comp := Component{Name: d.Name, Want: int(d.Status.DesiredNumberScheduled)}
-		comp.Ready = min(int(d.Status.NumberReady), max(0, comp.Want-unready(d.Namespace, d.Spec.Selector, o.Pods, machines)))
+		want := int(d.Status.DesiredNumberScheduled)
+		comp := Component{d.Name, want, ready(d.Status.NumberReady, want, of(d.Namespace, d.Spec.Selector, o.Pods, machines)), ""}
 		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want || comp.Want == 0 {
 			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
 		} else if old := comp.Want - int(d.Status.UpdatedNumberScheduled); old > 0 {
@@ -74,13 +74,13 @@ func Components(o Objects, machines map[string]bool) []Component {
 		out = append(out, comp)
 	}
 	for _, d := range o.Deployments {
-		comp := Component{Name: d.Name, Want: int(*d.Spec.Replicas)}
-		comp.Ready = min(int(d.Status.ReadyReplicas), max(0, comp.Want-unready(d.Namespace, d.Spec.Selector, o.Pods, machines)))
+		want, pods := int(*d.Spec.Replicas), of(d.Namespace, d.Spec.Selector, o.Pods, machines)
+		comp := Component{d.Name, want, ready(d.Status.ReadyReplicas, want, pods), ""}
 		if d.Status.ObservedGeneration < d.Generation || comp.Ready < comp.Want {
 			comp.Problem = fmt.Sprintf("%s: %d of %d pods are ready", d.Name, comp.Ready, comp.Want)
 		} else if old := int(d.Status.Replicas - d.Status.UpdatedReplicas); old > 0 {
 			comp.Problem = fromBefore(d.Name, old, int(d.Status.Replicas))
-		} else if old := ending(d, o.Pods, machines); old > 0 {
+		} else if old := ending(pods); old > 0 {
 			comp.Problem = fromBefore(d.Name, old, old+int(d.Status.Replicas))
 		}
 		out = append(out, comp)
@@ -104,35 +104,44 @@ func fromBefore(name string, old, all int) string {
 	return fmt.Sprintf("%s: %d of %d pods are still those from before", name, old, all)
 }
 
-// unready counts the pods that their kubelets do not call ready. A controller's status is older than
-// that, by half a minute where the machine of the leading controller manager was lost.
-func unready(namespace string, selector *metav1.LabelSelector, pods []corev1.Pod, machines map[string]bool) (n int) {
-	of, err := metav1.LabelSelectorAsSelector(selector)
+// of are the pods of a DaemonSet or a Deployment that are on these machines.
+func of(namespace string, selector *metav1.LabelSelector, pods []corev1.Pod, machines map[string]bool) (its []corev1.Pod) {
+	selects, err := metav1.LabelSelectorAsSelector(selector)
 	if err != nil {
-		return 0 // the API takes no such
+		return nil // the API takes no such
 	}
 	for _, pod := range pods {
-		over := pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
-		if pod.Namespace == namespace && !over && machines[pod.Spec.NodeName] && of.Matches(labels.Set(pod.Labels)) && !podReady(&pod) {
-			n++
+		if pod.Namespace == namespace && machines[pod.Spec.NodeName] && selects.Matches(labels.Set(pod.Labels)) {
+			its = append(its, pod)
 		}
 	}
-	return n
+	return its
 }
 
-// ending counts the pods of an earlier template of a Deployment that are told to end and go on
+// ready is how many of a component's pods are: as many as its controller says, but none that its kubelet
+// does not call so. A controller's status is older than that, by half a minute where the machine of the leading
+// controller manager was lost.
+func ready(said int32, want int, pods []corev1.Pod) int {
+	unready := 0
+	for _, pod := range pods {
+		over := pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+		if !over && !podReady(&pod) {
+			unready++
+		}
+	}
+	return min(int(said), max(0, want-unready))
+}
+
+// ending counts those of a Deployment's pods that are of an earlier template, and are told to end and go on
 // answering meanwhile. Its status does not count them. One of today's template that ends is no problem.
-func ending(d appsv1.Deployment, pods []corev1.Pod, machines map[string]bool) (old int) {
+func ending(pods []corev1.Pod) (old int) {
 	const template = appsv1.DefaultDeploymentUniqueLabelKey
-	of := labels.Set(d.Spec.Selector.MatchLabels).AsSelector()
 	today, ends := map[string]bool{}, []string{}
 	for _, pod := range pods {
-		switch {
-		case pod.Namespace != d.Namespace || !of.Matches(labels.Set(pod.Labels)) || !machines[pod.Spec.NodeName]:
-		case pod.DeletionTimestamp == nil:
-			today[pod.Labels[template]] = true
-		default:
-			ends = append(ends, pod.Labels[template])
+		if hash := pod.Labels[template]; pod.DeletionTimestamp == nil {
+			today[hash] = true
+		} else {
+			ends = append(ends, hash)
 		}
 	}
 	for _, hash := range ends {
