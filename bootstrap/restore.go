@@ -229,14 +229,11 @@ func (r *recovery) startMasters(ctx context.Context) error {
 		case m.Name == r.target.Name:
 			continue
 		case r.halted[m.Name]:
-			other, err := r.otherNetwork(ctx, m)
+			restarted, err := r.readdressed(ctx, m)
 			if err != nil {
 				return err
 			}
-			if other { // it joins when it boots
-				if err := r.restart(ctx, m); err != nil {
-					return err
-				}
+			if restarted { // it joins when it boots
 				delete(r.halted, m.Name)
 				continue
 			}
@@ -269,30 +266,22 @@ func (r *recovery) startMasters(ctx context.Context) error {
 // addresses for their pods, or at least another address in the network between machines, and others look for
 // their pods where the data say. Both become right when a machine boots.
 func (r *recovery) readdress(ctx context.Context) error {
-	states, err := r.c.Platform.States(ctx)
+	off, err := r.c.off(ctx)
 	if err != nil {
 		return err
 	}
-	runs := map[string]bool{}
-	for _, s := range states {
-		runs[s.Name] = s.Running
-	}
 	for _, m := range r.c.Plan.Machines {
-		if !runs[m.Name] || r.halted[m.Name] {
+		if r.halted[m.Name] || slices.ContainsFunc(off, func(o plan.Machine) bool { return o.Name == m.Name }) {
 			continue
 		}
-		other, err := r.otherNetwork(ctx, m)
+		restarted, err := r.readdressed(ctx, m)
 		if err != nil {
 			return err
 		}
-		if !other {
-			continue
-		}
-		if err := r.restart(ctx, m); err != nil {
-			return err
-		}
-		if err := r.c.awaitAPI(ctx); err != nil {
-			return err
+		if restarted {
+			if err := r.c.awaitAPI(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -336,17 +325,20 @@ func (r *recovery) otherNetwork(ctx context.Context, m plan.Machine) (bool, erro
 	return false, nil
 }
 
-// restart takes a machine's power and gives it back.
-func (r *recovery) restart(ctx context.Context, m plan.Machine) error {
+// readdressed takes a machine's power and gives it back where it has another network, and tells whether it has.
+func (r *recovery) readdressed(ctx context.Context, m plan.Machine) (bool, error) {
+	if other, err := r.otherNetwork(ctx, m); err != nil || !other {
+		return false, err
+	}
 	r.c.opt.say("stopping %s: its place in the pods' network is another one than the restored data have", m.Name)
 	// A pod that starts before its network knows the new range would get an address of the old one.
 	if err := r.c.Platform.Exec(ctx, m.Name, []string{"sh", "-c", "rm -f " + podNetwork}, nil, nil, nil); err != nil {
-		return fmt.Errorf("%s: %w", m.Name, said(err))
+		return false, fmt.Errorf("%s: %w", m.Name, said(err))
 	}
 	if err := r.c.Platform.PowerOff(ctx, m.Name); err != nil {
-		return err
+		return false, err
 	}
-	return r.start(ctx, m)
+	return true, r.start(ctx, m)
 }
 
 // resume starts what was ended for nothing: where a recovery failed before any data moved,
